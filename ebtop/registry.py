@@ -1,0 +1,62 @@
+"""Finds the tools. A broken one is listed with its error and hurts no other."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from functools import cache
+
+import ebtop.tools
+from ebtop.tool import Tool
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A tool whose declaration could not be imported."""
+
+    name: str
+    error: str
+
+
+@cache
+def _load() -> tuple[tuple[Tool, ...], tuple[Broken, ...]]:
+    found: list[Tool] = []
+    broken: list[Broken] = []
+    for module in pkgutil.iter_modules(ebtop.tools.__path__):
+        try:
+            found.append(importlib.import_module(f"ebtop.tools.{module.name}").TOOL)
+        except Exception as error:  # noqa: BLE001  whatever a tool's module raises must not hurt the others
+            broken.append(Broken(module.name, f"{type(error).__name__}: {error}"))
+    return tuple(sorted(found, key=lambda t: (t.key, t.name))), tuple(broken)
+
+
+def tools() -> tuple[Tool, ...]:
+    """All tools that work, in the order of their hotkeys."""
+    return _load()[0]
+
+
+def broken() -> tuple[Broken, ...]:
+    """The tools that could not be imported."""
+    return _load()[1]
+
+
+def find(name: str) -> Tool:
+    """The tool of that name.
+
+    Raises LookupError with near names when there is none.
+    """
+    for tool in tools():
+        if tool.name == name:
+            return tool
+    for bad in broken():
+        if bad.name == name:
+            raise LookupError(f"tool {name!r} is broken: {bad.error}")
+    raise LookupError(f"no tool {name!r}{near(name, [t.name for t in tools()])}")
+
+
+def near(word: str, known: list[str]) -> str:
+    """A question with the nearest known words, or where to look: `; did you mean opensnoop?`."""
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(close)}?" if close else f"; there are {', '.join(known[:12])}"

@@ -1,0 +1,209 @@
+"""The contract of a tool: what it traces, with which probes, and what its data mean.
+
+A tool is `bpf/NAME.c` and `ebtop/tools/NAME.py`; the module's `TOOL` declares everything else, from the pane to the
+JSON keys. Nothing here imports bcc or textual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Batch = npt.NDArray[np.void]
+"""A one-dimensional structured array; its fields are those of the C struct. `ts` is Unix time in ns (u8)."""
+
+Names = Mapping[str, Mapping[int, str | int]]
+"""What ids stand for, by domain: `{"cgroup": {1: "/system.slice"}, "dir": {77: "/srv/app"}}`. The values of late
+columns are a domain each, under the column's key, by the event's id: `{"exit_code": {9123: 0}}`."""
+
+Value = int | float | str | list[str] | None
+"""A cell: what JSON writes and views format."""
+
+Derive = Callable[[Batch, Names], Sequence[Value]]
+"""A pure function from a batch to one value per row."""
+
+
+class Kind(StrEnum):
+    """What a tool produces, and so how a view shows it."""
+
+    EVENTS = "events"
+    HISTOGRAM = "histogram"
+    STACKS = "stacks"
+
+
+class Type(StrEnum):
+    """What a column's values are; views choose format, alignment and colour by it."""
+
+    INT = "int"  # a plain number: pid, port
+    COUNT = "count"
+    TIME = "time"  # Unix time in ns
+    DURATION = "duration"  # ns; None when unknown
+    BYTES = "bytes"
+    RET = "ret"  # system call result: negative errno on failure
+    TEXT = "text"  # a string that anyone may have chosen
+    PATH = "path"
+    FLAGS = "flags"  # a list of names
+    ARGV = "argv"  # a list of strings
+    USER = "user"  # a uid
+    BOOL = "bool"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One quantity. `key` is the field in C, the key in JSON and the word in filters.
+
+    `derive` makes the values from other fields; without it they are the field of that name in the batch.
+    `rank` orders columns by importance: those with the highest rank go first when the screen is narrow.
+    `late` marks what is known only after the event (an exit code): it is None until a row of the tool says it.
+    """
+
+    key: str
+    title: str
+    type: Type
+    help: str
+    width: int = 8
+    rank: int = 5
+    hidden: bool = False
+    derive: Derive | None = None
+    late: bool = False
+
+
+class Attach(StrEnum):
+    """Kinds of probe."""
+
+    TRACEPOINT = "tracepoint"
+    RAW_TRACEPOINT = "raw_tracepoint"
+    FENTRY = "fentry"
+    FEXIT = "fexit"
+    KPROBE = "kprobe"
+    KRETPROBE = "kretprobe"
+    PERF_EVENT = "perf_event"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """An attach point: `kind:target`, and the function of the C program that runs there.
+
+    `optional` probes may be missing (creat(2) does not exist on arm64) without failing their alternative.
+    """
+
+    kind: Attach
+    target: str
+    function: str
+    optional: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place in the kernel that a tool needs, with alternatives, best first; each is attached whole or not at all."""
+
+    name: str
+    alternatives: tuple[tuple[Probe, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """A stream of records of one C struct. `map` is the BPF map's name, `role` what its records are.
+
+    role "events": rows of the tool's event stream (several rings are merged by `ts`);
+    any other role is handed to `Tool.collect` untouched.
+    """
+
+    map: str
+    struct: str
+    size: int
+    role: str = "events"
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Edges of a histogram: bucket i holds low[i] <= value < low[i + 1]."""
+
+    unit: str
+    low: npt.NDArray[np.uint64]
+
+    @property
+    def count(self) -> int:
+        """How many buckets there are."""
+        return len(self.low) - 1
+
+
+def log_buckets(unit: str, powers: int, sub: int = 4) -> Buckets:
+    """Buckets of bpf/include/histogram.h: `sub` (a power of two) equal parts per power of two, up to 2**powers."""
+    bits = sub.bit_length() - 1
+    low = list(range(sub))
+    for power in range(bits, powers):
+        low += [(sub + part) << (power - bits) for part in range(sub)]
+    return Buckets(unit, np.array([*low, 1 << powers], dtype=np.uint64))
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A number that the user may set (`--frequency 99`); passed to the C program as -DNAME=value."""
+
+    name: str
+    default: int
+    minimum: int
+    maximum: int
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One tracer. `title` completes "shows ..."; `help` is the text of the pane's help; `key` is its hotkey."""
+
+    name: str
+    key: str
+    kind: Kind
+    title: str
+    help: str
+    slots: tuple[Slot, ...]
+    columns: tuple[Column, ...] = ()
+    rings: tuple[Ring, ...] = ()
+    group: str = "system"
+    group_by: str = ""  # the column that `g` groups by first
+    buckets: Buckets | None = None
+    histogram_map: str = ""  # a pair of maps NAME_0 and NAME_1, read and emptied in turn
+    options: tuple[Option, ...] = ()
+    defines: Mapping[str, int] = field(default_factory=dict)
+    row_key: str = ""  # the field by which a late row finds its event: an id that both records carry
+
+    def column(self, key: str) -> Column | None:
+        """The column of that key, if any."""
+        return next((c for c in self.columns if c.key == key), None)
+
+
+def text(raw: bytes) -> str:
+    """Bytes as text that gives the same bytes back (odd ones become lone surrogates)."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def named(domain: str, field_: str) -> Derive:
+    """A column whose values are the names of the ids in `field_`; None for an id that is not known."""
+
+    def derive(batch: Batch, names: Names) -> Sequence[Value]:
+        known = names.get(domain, {})
+        return [known.get(key) for key in batch[field_].tolist()]
+
+    return derive
+
+
+def values(column: Column, batch: Batch, names: Names) -> Sequence[Value]:
+    """The column's values for each row of a batch, as Python objects."""
+    if column.derive is not None:
+        return column.derive(batch, names)
+    if batch.dtype.names is None or column.key not in batch.dtype.names:
+        return [None] * len(batch)
+    data: Any = batch[column.key]
+    if data.dtype.kind == "S":
+        return [text(raw) for raw in data.tolist()]
+    result: Sequence[Value] = data.tolist()
+    return result
