@@ -174,6 +174,7 @@ class Tool:
     histogram_map: str = ""  # a pair of maps NAME_0 and NAME_1, read and emptied in turn
     options: tuple[Option, ...] = ()
     defines: Mapping[str, int] = field(default_factory=dict)
+    perf_buffer_defines: Mapping[str, int] = field(default_factory=dict)  # over `defines`, where there is no ring
     row_key: str = ""  # the field by which a late row finds its event: an id that both records carry
 
     def column(self, key: str) -> Column | None:

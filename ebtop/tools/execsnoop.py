@@ -59,6 +59,8 @@ TOOL = Tool(
         Ring("huge_events", "exec_event_huge", 8 << 20),
         Ring("exits", "exec_exit", 1 << 20, role="rows"),
     ),
+    defines={"HUGE_ARGS": 262144},
+    perf_buffer_defines={"HUGE_ARGS": 16384},
     row_key="exec_id",
     group_by="comm",
     columns=(

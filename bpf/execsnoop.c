@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* execve and execveat. A successful one is read when the new program is in place: its arguments then lie in one piece
+ * at mm->arg_start, so one copy takes all of them. A failed one is read as the call returns, string by string.
+ */
+#include "kernel.h"
+#include "focus.h"
+#include "counters.h"
+#include "syscall_args.h"
+
+#define SHORT_PATH 128
+#define SHORT_ARGS 384
+#define LONG_PATH 4096
+#define LONG_ARGS 8192
+/* HUGE_ARGS comes from the tool's declaration; the perf buffer, whose scratch records hold 32 KiB, has less. */
+
+#define EXEC_FIELDS                                                                                                    \
+    u64 ts;                                                                                                            \
+    u64 cgroup;                                                                                                        \
+    u64 exec_id;                                                                                                       \
+    u32 pid;                                                                                                           \
+    u32 tid;                                                                                                           \
+    u32 ppid;                                                                                                          \
+    u32 uid;                                                                                                           \
+    s32 ret;                                                                                                           \
+    u32 argc;                                                                                                          \
+    u32 args_len;                                                                                                      \
+    u32 truncated;                                                                                                     \
+    char comm[16];
+
+struct exec_event {
+    EXEC_FIELDS
+    char path[SHORT_PATH];
+    char args[SHORT_ARGS];
+};
+
+struct exec_event_long {
+    EXEC_FIELDS
+    char path[LONG_PATH];
+    char args[LONG_ARGS];
+};
+
+struct exec_event_huge {
+    EXEC_FIELDS
+    char path[LONG_PATH];
+    char args[HUGE_ARGS];
+};
+
+struct exec_exit {
+    u64 ts;
+    u64 exec_id;
+    u64 duration_ns;
+    u32 pid;
+    u32 exit_code;
+    u32 signal;
+    u32 uid;
+    char comm[16];
+};
+
+#include "streams.h"
+
+struct started {
+    u64 exec_id;
+    u64 ts;
+};
+BPF_HASH(running, u32, struct started, 65536);
+
+#define FILL(event, now, result)                                                                                       \
+    do {                                                                                                               \
+        u64 pid_tgid_ = bpf_get_current_pid_tgid();                                                                    \
+        void *task_ = (void *)bpf_get_current_task();                                                                  \
+        (event)->ts = now;                                                                                             \
+        (event)->cgroup = bpf_get_current_cgroup_id();                                                                 \
+        (event)->exec_id = (now << 8) | (bpf_get_smp_processor_id() & 255);                                            \
+        (event)->pid = pid_tgid_ >> 32;                                                                                \
+        (event)->tid = pid_tgid_;                                                                                      \
+        (event)->ppid = KREAD(KREAD(task_, task_struct, real_parent), task_struct, tgid);                              \
+        (event)->uid = bpf_get_current_uid_gid();                                                                      \
+        (event)->ret = result;                                                                                         \
+        bpf_get_current_comm((event)->comm, 16);                                                                       \
+    } while (0)
+
+/* The arguments of a program that has just been put in place: `size` bytes at `from`. */
+#define DONE(stream, type, limit)                                                                                      \
+    do {                                                                                                               \
+        type *event = stream##_reserve();                                                                              \
+        if (!event)                                                                                                    \
+            return 0;                                                                                                  \
+        u32 length = size < limit ? size : limit;                                                                      \
+        event->path[0] = 0;                                                                                            \
+        bpf_probe_read_kernel_str(event->path, sizeof(event->path), filename);                                         \
+        if (bpf_probe_read_user(event->args, length, (void *)from) < 0) {                                              \
+            COUNT(lost_read);                                                                                          \
+            length = 0;                                                                                                \
+        }                                                                                                              \
+        FILL(event, now, 0);                                                                                           \
+        event->argc = argc;                                                                                            \
+        event->args_len = length;                                                                                      \
+        event->truncated = length < size;                                                                              \
+        start.exec_id = event->exec_id;                                                                                \
+        stream##_submit(ctx, event);                                                                                   \
+    } while (0)
+
+int exec_done_raw(struct bpf_raw_tracepoint_args *ctx) {
+    if (!in_focus())
+        return 0;
+    u64 now = bpf_ktime_get_ns();
+    void *mm = KREAD((void *)ctx->args[0], task_struct, mm);
+    void *bprm = (void *)ctx->args[2];
+    void *filename = KREAD(bprm, linux_binprm, filename);
+    u32 argc = KREAD(bprm, linux_binprm, argc);
+    u64 from = KREAD(mm, mm_struct, arg_start);
+    u64 size = KREAD(mm, mm_struct, arg_end) - from;
+    struct started start = {.ts = now};
+    char path[SHORT_PATH];
+    bool short_path = bpf_probe_read_kernel_str(path, sizeof(path), filename) < SHORT_PATH;
+
+    if (short_path && size <= SHORT_ARGS)
+        DONE(events, struct exec_event, SHORT_ARGS);
+    else if (size <= LONG_ARGS)
+        DONE(long_events, struct exec_event_long, LONG_ARGS);
+    else
+        DONE(huge_events, struct exec_event_huge, HUGE_ARGS);
+    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    if (running.update(&pid, &start))
+        COUNT(lost_map);
+    return 0;
+}
+
+/* Strings of a failed call, one after the other; each may fill half of the room. 0 when all fitted. */
+#define COPY_STRINGS(event, limit, most)                                                                               \
+    ({                                                                                                                 \
+        u32 used_ = 0, count_ = 0, cut_ = 1;                                                                           \
+        for (int i = 0; i < most; i++) {                                                                               \
+            void *string_ = 0;                                                                                         \
+            if (bpf_probe_read_user(&string_, sizeof(string_), argv + 8 * i) || !string_) {                            \
+                cut_ = 0;                                                                                              \
+                break;                                                                                                 \
+            }                                                                                                          \
+            if (used_ >= limit / 2)                                                                                    \
+                break;                                                                                                 \
+            long got_ = bpf_probe_read_user_str((event)->args + (used_ & (limit / 2 - 1)), limit / 2, string_);        \
+            if (got_ <= 0)                                                                                             \
+                break;                                                                                                 \
+            used_ += got_;                                                                                             \
+            count_++;                                                                                                  \
+            if (got_ == limit / 2)                                                                                     \
+                break;                                                                                                 \
+        }                                                                                                              \
+        (event)->args_len = used_;                                                                                     \
+        (event)->argc = count_;                                                                                        \
+        (event)->truncated = cut_;                                                                                     \
+    })
+
+#define FAILED(stream, type, limit, most, last)                                                                        \
+    do {                                                                                                               \
+        type *event = stream##_reserve();                                                                              \
+        if (!event)                                                                                                    \
+            return 0;                                                                                                  \
+        event->path[0] = 0;                                                                                            \
+        long length = bpf_probe_read_user_str(event->path, sizeof(event->path), path);                                 \
+        COPY_STRINGS(event, limit, most);                                                                              \
+        if (last || (!event->truncated && length < (long)sizeof(event->path))) {                                       \
+            FILL(event, now, ret);                                                                                     \
+            stream##_submit(ctx, event);                                                                               \
+            return 0;                                                                                                  \
+        }                                                                                                              \
+        stream##_discard(event);                                                                                       \
+    } while (0)
+
+static __always_inline int exec_failed(void *ctx, void *from_regs, long ret, bool at) {
+    struct pt_regs regs;
+    if (ret >= 0 || !in_focus())
+        return 0;
+    u64 now = bpf_ktime_get_ns();
+    read_regs(&regs, from_regs);
+    void *path = (void *)(at ? SYSCALL_ARG1(&regs) : SYSCALL_ARG0(&regs));
+    void *argv = (void *)(at ? SYSCALL_ARG2(&regs) : SYSCALL_ARG1(&regs));
+    FAILED(events, struct exec_event, 256, 16, 0);
+    FAILED(long_events, struct exec_event_long, LONG_ARGS, 256, 0);
+    FAILED(huge_events, struct exec_event_huge, HUGE_ARGS, 1024, 1);
+    return 0;
+}
+
+static __always_inline long tracepoint_ret(void *ctx) {
+    return *(long *)(ctx + KOFFSET(syscall_trace_exit, ret));
+}
+
+int execve_failed(void *ctx) {
+    return exec_failed(ctx, (void *)bpf_task_pt_regs(bpf_get_current_task_btf()), tracepoint_ret(ctx), false);
+}
+
+int execveat_failed(void *ctx) {
+    return exec_failed(ctx, (void *)bpf_task_pt_regs(bpf_get_current_task_btf()), tracepoint_ret(ctx), true);
+}
+
+int exec_failed_raw(struct bpf_raw_tracepoint_args *ctx) {
+    long ret = ctx->args[1];
+    if (ret >= 0)
+        return 0;
+    long number = syscall_number_of((void *)ctx->args[0]);
+    if (number != NR_execve && number != NR_execveat)
+        return 0;
+    if (syscall_is_compat((void *)bpf_get_current_task()))
+        return 0;
+    return exec_failed(ctx, (void *)ctx->args[0], ret, number == NR_execveat);
+}
+
+/* A process has ended when its last thread has; deleting its entry succeeds once, so it is told once. */
+int exec_exit_raw(struct bpf_raw_tracepoint_args *ctx) {
+    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    struct started *start = running.lookup(&pid);
+    if (!start)
+        return 0;
+    void *task = (void *)ctx->args[0];
+    void *signal = KREAD(task, task_struct, signal);
+    if (KREAD(signal, signal_struct, live) > 0)
+        return 0;
+    u64 exec_id = start->exec_id, now = bpf_ktime_get_ns(), since = start->ts;
+    if (running.delete(&pid))
+        return 0;
+    struct exec_exit *exit = exits_reserve();
+    if (!exit)
+        return 0;
+    u32 group_code = KREAD(signal, signal_struct, group_exit_code);
+    u32 code = group_code ? group_code : KREAD(KREAD(task, task_struct, group_leader), task_struct, exit_code);
+    exit->ts = now;
+    exit->exec_id = exec_id;
+    exit->duration_ns = now - since;
+    exit->pid = pid;
+    exit->signal = code & 0x7f;
+    exit->exit_code = exit->signal ? 128 + exit->signal : (code >> 8) & 0xff;
+    exit->uid = bpf_get_current_uid_gid();
+    bpf_get_current_comm(exit->comm, 16);
+    exits_submit(ctx, exit);
+    return 0;
+}

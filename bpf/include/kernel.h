@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Kernel structs by name: ebtop writes kernel_offsets.h from the running kernel's BTF for every KREAD, KADDR, KHAS
+ * that the sources contain. A member that this kernel lacks has KHAS(...) 0; reading it all the same does not compile.
+ */
+#pragma once
+#include <kernel_offsets.h>
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+
+#define KHAS(strct, member) KHAS_##strct##__##member
+#define KOFFSET(strct, member) KOFF_##strct##__##member
+
+/* The address of pointer->member. */
+#define KADDR(pointer, strct, member) ((void *)(pointer) + KOFF_##strct##__##member)
+
+/* The value of pointer->member, 0 where it cannot be read. */
+#define KREAD(pointer, strct, member)                                                                                  \
+    ({                                                                                                                 \
+        KTYPE_##strct##__##member value_;                                                                              \
+        bpf_probe_read_kernel(&value_, sizeof(value_), (void *)(pointer) + KOFF_##strct##__##member);                  \
+        value_;                                                                                                        \
+    })

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* A record per sample: with 99 a second and CPU there is no need for stack maps, whose collisions lose stacks.
+ * User frames come with the build id of their file where the kernel knows it, so that they can be named after the
+ * process is gone.
+ */
+#include "kernel.h"
+#include "focus.h"
+#include "counters.h"
+
+#define DEPTH 127
+#define USER_STACK (1ULL << 8)     /* BPF_F_USER_STACK */
+#define USER_BUILD_ID (1ULL << 11) /* BPF_F_USER_BUILD_ID */
+
+struct user_frame {
+    s32 status;
+    u8 build_id[20];
+    u64 value;
+};
+
+struct stack_sample {
+    u64 ts;
+    u32 pid;
+    u32 tid;
+    s32 kernel_size;
+    s32 user_size;
+    char comm[16];
+    u64 kernel[DEPTH];
+    struct user_frame user[DEPTH];
+};
+
+struct exec_path {
+    u64 ts;
+    u32 pid;
+    u32 pad;
+    char path[256];
+};
+
+#include "streams.h"
+
+int sample(struct bpf_perf_event_data *ctx) {
+    u64 pid_tgid = bpf_get_current_pid_tgid();
+    if (!(u32)pid_tgid || !in_focus()) /* thread 0 is the idle loop */
+        return 0;
+    struct stack_sample *record = samples_reserve();
+    if (!record)
+        return 0;
+    record->ts = bpf_ktime_get_ns();
+    record->pid = pid_tgid >> 32;
+    record->tid = pid_tgid;
+    bpf_get_current_comm(record->comm, 16);
+    record->kernel_size = bpf_get_stack(ctx, record->kernel, sizeof(record->kernel), 0);
+    record->user_size = bpf_get_stack(ctx, record->user, sizeof(record->user), USER_STACK | USER_BUILD_ID);
+    if (record->kernel_size < 0 && record->user_size < 0)
+        COUNT(lost_stack);
+    samples_submit(ctx, record);
+    return 0;
+}
+
+/* Which file a short-lived program came from. */
+int remember_exec(struct bpf_raw_tracepoint_args *ctx) {
+    if (!in_focus())
+        return 0;
+    struct exec_path *record = execs_reserve();
+    if (!record)
+        return 0;
+    record->ts = bpf_ktime_get_ns();
+    record->pid = bpf_get_current_pid_tgid() >> 32;
+    record->path[0] = 0;
+    bpf_probe_read_kernel_str(record->path, sizeof(record->path),
+                              KREAD((void *)ctx->args[2], linux_binprm, filename));
+    execs_submit(ctx, record);
+    return 0;
+}

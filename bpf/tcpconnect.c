@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Active TCP connects. A socket's way from SYN_SENT to ESTABLISHED or CLOSE tells most; connects that fail before they
+ * send anything (no route, no free port) never reach SYN_SENT and are seen as the system call returns.
+ */
+#include "kernel.h"
+#include "focus.h"
+#include "counters.h"
+#include "syscall_args.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
+#define TCP_CLOSE 7
+#define EINTR 4
+#define EFAULT 14
+#define EISCONN 106
+#define EALREADY 114
+#define EINPROGRESS 115
+#define ECANCELED 125
+
+struct connect_event {
+    u64 ts;
+    u64 cgroup;
+    u64 latency_ns;
+    u32 pid;
+    u32 tid;
+    u32 uid;
+    s32 ret;
+    u16 family;
+    u16 sport;
+    u16 dport;
+    u16 pad;
+    u8 saddr[16];
+    u8 daddr[16];
+    char comm[16];
+};
+
+#include "streams.h"
+
+struct attempt {
+    u64 ts;
+    u64 cgroup;
+    u32 pid;
+    u32 tid;
+    u32 uid;
+    u16 dport;
+    u16 pad;
+    char comm[16];
+};
+
+BPF_HASH(attempts, u64, struct attempt, 65536); /* by socket */
+BPF_HASH(calling, u32, u64, 65536);             /* the socket that a thread connects, while it is in the call */
+
+static __always_inline void read_addresses(struct connect_event *event, void *sk) {
+    event->family = KREAD(sk, sock_common, skc_family);
+    event->sport = bpf_ntohs(KREAD(sk, inet_sock, inet_sport));
+    __builtin_memset(event->saddr, 0, 32);
+    if (event->family == AF_INET6) {
+        bpf_probe_read_kernel(event->saddr, 16, KADDR(sk, sock_common, skc_v6_rcv_saddr));
+        bpf_probe_read_kernel(event->daddr, 16, KADDR(sk, sock_common, skc_v6_daddr));
+    } else {
+        bpf_probe_read_kernel(event->saddr, 4, KADDR(sk, sock_common, skc_rcv_saddr));
+        bpf_probe_read_kernel(event->daddr, 4, KADDR(sk, sock_common, skc_daddr));
+    }
+}
+
+static __always_inline void attempt_now(struct attempt *attempt) {
+    u64 pid_tgid = bpf_get_current_pid_tgid();
+    attempt->ts = bpf_ktime_get_ns();
+    attempt->cgroup = bpf_get_current_cgroup_id();
+    attempt->pid = pid_tgid >> 32;
+    attempt->tid = pid_tgid;
+    attempt->uid = bpf_get_current_uid_gid();
+    bpf_get_current_comm(attempt->comm, 16);
+}
+
+static __always_inline void report(void *ctx, void *sk, struct attempt *attempt, s32 ret) {
+    struct connect_event *event = events_reserve();
+    if (!event)
+        return;
+    event->ts = bpf_ktime_get_ns();
+    event->cgroup = attempt->cgroup;
+    event->latency_ns = event->ts - attempt->ts;
+    event->pid = attempt->pid;
+    event->tid = attempt->tid;
+    event->uid = attempt->uid;
+    event->ret = ret;
+    event->dport = attempt->dport;
+    event->pad = 0;
+    __builtin_memcpy(event->comm, attempt->comm, 16);
+    read_addresses(event, sk);
+    events_submit(ctx, event);
+}
+
+static __always_inline void begin(void *sk) {
+    if (!in_focus())
+        return;
+    struct attempt attempt = {};
+    u64 key = (u64)sk;
+    attempt_now(&attempt);
+    attempt.dport = bpf_ntohs(KREAD(sk, sock_common, skc_dport));
+    if (attempts.update(&key, &attempt))
+        COUNT(lost_map);
+    else
+        calling.update(&attempt.tid, &key);
+}
+
+static __always_inline void end(void *ctx, void *sk, int state) {
+    u64 key = (u64)sk;
+    struct attempt *found = attempts.lookup(&key);
+    if (!found)
+        return;
+    struct attempt attempt = *found;
+    s32 error = state == TCP_ESTABLISHED ? 0 : KREAD(sk, sock, sk_err);
+    if (state != TCP_ESTABLISHED && !error) {
+        u64 *in_call = calling.lookup(&attempt.tid);
+        if (in_call && *in_call == key)
+            return; /* connect() itself gave up: what it returns is the reason */
+        error = ECANCELED;
+    }
+    if (!attempts.delete(&key))
+        report(ctx, sk, &attempt, -error);
+}
+
+static __always_inline int state_changed(void *ctx, void *sk, int before, int after) {
+    if (after == TCP_SYN_SENT)
+        begin(sk);
+    else if (before == TCP_SYN_SENT)
+        end(ctx, sk, after == TCP_CLOSE ? TCP_CLOSE : TCP_ESTABLISHED);
+    return 0;
+}
+
+int state_tracepoint(void *ctx) {
+    int before = *(int *)(ctx + KOFFSET(trace_event_raw_inet_sock_set_state, oldstate));
+    int after = *(int *)(ctx + KOFFSET(trace_event_raw_inet_sock_set_state, newstate));
+    u16 protocol = *(u16 *)(ctx + KOFFSET(trace_event_raw_inet_sock_set_state, protocol));
+    void *sk = *(void **)(ctx + KOFFSET(trace_event_raw_inet_sock_set_state, skaddr));
+    return protocol == IPPROTO_TCP ? state_changed(ctx, sk, before, after) : 0;
+}
+
+int state_raw(struct bpf_raw_tracepoint_args *ctx) {
+    void *sk = (void *)ctx->args[0];
+    if (KREAD(sk, sock, sk_protocol) != IPPROTO_TCP)
+        return 0;
+    return state_changed(ctx, sk, ctx->args[1], ctx->args[2]);
+}
+
+static __always_inline void *socket_of(void *task, u32 fd) {
+    void *table = KREAD(KREAD(task, task_struct, files), files_struct, fdt);
+    void *file = 0;
+    if (fd >= KREAD(table, fdtable, max_fds))
+        return 0;
+    bpf_probe_read_kernel(&file, sizeof(file), KREAD(table, fdtable, fd) + 8 * (u64)fd);
+    void *inode = KREAD(file, file, f_inode);
+    if ((KREAD(inode, inode, i_mode) & 0170000) != 0140000) /* S_IFSOCK */
+        return 0;
+    return KREAD(KREAD(file, file, private_data), socket, sk);
+}
+
+/* A connect that failed before SYN_SENT: the address is still where the program put it. */
+static __always_inline void refused_at_once(void *ctx, struct pt_regs *regs, s32 ret) {
+    struct {
+        u16 family;
+        u16 port;
+        u32 ipv4;
+        u8 ipv6[16];
+    } to = {};
+    void *sk = socket_of((void *)bpf_get_current_task(), SYSCALL_ARG0(regs));
+    if (!sk || KREAD(sk, sock, sk_protocol) != IPPROTO_TCP)
+        return;
+    bpf_probe_read_user(&to, SYSCALL_ARG2(regs) < 28 ? 16 : 24, (void *)SYSCALL_ARG1(regs));
+    if (to.family != AF_INET && to.family != AF_INET6)
+        return;
+    struct connect_event *event = events_reserve();
+    if (!event)
+        return;
+    struct attempt attempt = {};
+    attempt_now(&attempt);
+    event->ts = attempt.ts;
+    event->cgroup = attempt.cgroup;
+    event->latency_ns = 0;
+    event->pid = attempt.pid;
+    event->tid = attempt.tid;
+    event->uid = attempt.uid;
+    event->ret = ret;
+    event->pad = 0;
+    __builtin_memcpy(event->comm, attempt.comm, 16);
+    read_addresses(event, sk);
+    event->family = to.family;
+    event->dport = bpf_ntohs(to.port);
+    __builtin_memset(event->daddr, 0, 16);
+    if (to.family == AF_INET)
+        __builtin_memcpy(event->daddr, &to.ipv4, 4);
+    else
+        __builtin_memcpy(event->daddr, to.ipv6, 16);
+    events_submit(ctx, event);
+}
+
+static __always_inline int connect_done(void *ctx, void *from_regs, long ret) {
+    u32 tid = bpf_get_current_pid_tgid();
+    u64 *key = calling.lookup(&tid);
+    bool failed = ret < 0 && ret != -EINPROGRESS && ret != -EALREADY && ret != -EISCONN && ret != -EINTR;
+    if (key) {
+        u64 sk = *key;
+        calling.delete(&tid);
+        struct attempt *found = attempts.lookup(&sk);
+        if (!found || !failed)
+            return 0;
+        struct attempt attempt = *found;
+        if (!attempts.delete(&sk))
+            report(ctx, (void *)sk, &attempt, ret);
+        return 0;
+    }
+    if (failed && ret != -EFAULT && in_focus()) {
+        struct pt_regs regs;
+        read_regs(&regs, from_regs);
+        refused_at_once(ctx, &regs, ret);
+    }
+    return 0;
+}
+
+int connect_exit(void *ctx) {
+    long ret = *(long *)(ctx + KOFFSET(syscall_trace_exit, ret));
+    return connect_done(ctx, (void *)bpf_task_pt_regs(bpf_get_current_task_btf()), ret);
+}
+
+int connect_exit_raw(struct bpf_raw_tracepoint_args *ctx) {
+    if (syscall_number_of((void *)ctx->args[0]) != NR_connect || syscall_is_compat((void *)bpf_get_current_task()))
+        return 0;
+    return connect_done(ctx, (void *)ctx->args[0], ctx->args[1]);
+}

@@ -1,0 +1,300 @@
+"""The process that compiles: it alone imports bcc and LLVM, hands programs, maps and attachments over and goes away.
+
+So a crash of the compiler hurts one tool, and its memory is given back. Requests and replies are JSON, one message
+each on a sequenced-packet socket, with the file descriptors beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ebtop.capture import bcclib
+from ebtop.tool import Attach, Probe
+
+IDLE_S = 1.0
+FDS_AT_ONCE = 200
+MESSAGE = 1 << 18
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to build: a program's text and -D defines, its slots, the maps that are there already and those to hand over."""
+
+    name: str
+    text: str
+    slots: list[tuple[str, list[list[Probe]]]]
+    defines: dict[str, int]
+    headers: str
+    shared: list[str]
+    maps: list[str]
+    frequency: int = 99
+
+    def encode(self) -> bytes:
+        """As JSON."""
+        slots = [
+            [name, [[[p.kind.value, p.target, p.function, p.optional] for p in alt] for alt in alternatives]]
+            for name, alternatives in self.slots
+        ]
+        return json.dumps([self.name, self.text, slots, self.defines, self.headers, self.shared, self.maps, self.frequency]).encode()
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Request:
+        """From JSON."""
+        name, text, slots, defines, headers, shared, maps, frequency = json.loads(raw)
+        decoded = [
+            (slot, [[Probe(Attach(p[0]), p[1], p[2], p[3]) for p in alt] for alt in alternatives])
+            for slot, alternatives in slots
+        ]
+        return cls(name, text, decoded, defines, headers, shared, maps, frequency)
+
+
+@dataclass
+class Loaded:
+    """What was built: descriptors by their use, what attached and what was tried in vain."""
+
+    maps: dict[str, int] = field(default_factory=dict)
+    programs: dict[str, int] = field(default_factory=dict)
+    attachments: list[int] = field(default_factory=list)
+    probes: list[str] = field(default_factory=list)
+    tried: list[tuple[str, str]] = field(default_factory=list)
+    error: str = ""
+    compile_s: float = 0.0
+
+
+class _Complaints:
+    """Collects what clang, the verifier and libbcc print, which is the only place where they say why."""
+
+    def __enter__(self) -> _Complaints:
+        sys.stderr.flush()
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  read after the block that writes it
+        self._saved = os.dup(2)
+        os.dup2(self._file.fileno(), 2)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        sys.stderr.flush()
+        os.dup2(self._saved, 2)
+        os.close(self._saved)
+        self._file.seek(0)
+        self.text = self._file.read(1 << 20).decode("utf-8", "replace")
+        self._file.close()
+
+    def first(self, otherwise: str) -> str:
+        """The line that says most: an error of the compiler, else the verifier's last words."""
+        lines = [line.strip() for line in self.text.splitlines() if line.strip()]
+        told = [line for line in lines if "error:" in line] or [
+            line for line in lines if not line.startswith(("processed ", "verification time", "stack depth"))
+        ][-1:]
+        return told[0] if told else otherwise
+
+
+class Builder:
+    """Builds one program with bcc."""
+
+    def __init__(self, bcc: Any, request: Request, shared: Sequence[int]) -> None:
+        self._bcc, self._request = bcc, request
+        self._shared = dict(zip(request.shared, shared, strict=True))
+        self.result = Loaded()
+
+    def build(self) -> Loaded:
+        """Compile, load and attach; every failure is in the result."""
+        started = time.monotonic()
+        module = self._compile()
+        self.result.compile_s = time.monotonic() - started
+        if module is None:
+            return self.result
+        for name, fd in self._shared.items():
+            # The program was compiled against a map of its own; before it is loaded, the shared one takes its place.
+            os.dup2(fd, module[name.encode()].map_fd, inheritable=False)
+        for name, alternatives in self._request.slots:
+            if not self._slot(module, alternatives):
+                self.result.error = f"no probe for {name!r} could be attached"
+                return self.result
+        self.result.maps = {name: module[name.encode()].map_fd for name in self._request.maps}
+        self._keep = module  # its descriptors must stay open until they have been sent
+        return self.result
+
+    def _compile(self) -> Any:
+        flags = ["-Wno-everything"]
+        flags += [f"-D{name}={value}" for name, value in self._request.defines.items()]
+        if self._request.headers:
+            flags.append(f"-I{self._request.headers}/include")
+        complaints = _Complaints()
+        try:
+            with complaints:
+                return self._bcc.BPF(text=self._request.text.encode(), cflags=flags)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  bcc raises plain Exception, and SystemExit in places
+            self.result.error = f"{self._request.name}.c does not compile: {complaints.first(str(error))}"
+            return None
+
+    def _slot(self, module: Any, alternatives: Sequence[Sequence[Probe]]) -> bool:
+        for alternative in alternatives:
+            if self._alternative(module, alternative):
+                return True
+        return False
+
+    def _alternative(self, module: Any, probes: Sequence[Probe]) -> bool:
+        attached: list[int] = []
+        names: list[str] = []
+        for probe in probes:
+            error = self._attach(module, probe, attached)
+            if not error:
+                names.append(str(probe))
+                continue
+            self.result.tried.append((str(probe), error))
+            if not probe.optional:
+                for fd in attached:
+                    os.close(fd)
+                return False
+        self.result.attachments += attached
+        self.result.probes += names
+        return bool(names)
+
+    def _attach(self, module: Any, probe: Probe, attached: list[int]) -> str:
+        """"" when it worked, else why not."""
+        complaints = _Complaints()
+        error = ""
+        with complaints:
+            try:
+                function = module.load_func(probe.function.encode(), self._program_type(probe.kind))
+                fds = self._open(probe, function.fd)
+            except Exception as failure:  # noqa: BLE001  bcc raises plain Exception
+                error = str(failure)
+        if error:
+            return f"{error}: {complaints.first('no reason given')}"
+        attached += [fd for fd in fds if fd >= 0]
+        if any(fd < 0 for fd in fds):
+            return complaints.first(f"cannot attach to {probe.target}")
+        self.result.programs[probe.function] = function.fd
+        return ""
+
+    def _program_type(self, kind: Attach) -> int:
+        bpf = self._bcc.BPF
+        return int(
+            {
+                Attach.TRACEPOINT: bpf.TRACEPOINT,
+                Attach.RAW_TRACEPOINT: bpf.RAW_TRACEPOINT,
+                Attach.KPROBE: bpf.KPROBE,
+                Attach.KRETPROBE: bpf.KPROBE,
+                Attach.PERF_EVENT: bpf.PERF_EVENT,
+                Attach.FENTRY: bpf.TRACING,
+                Attach.FEXIT: bpf.TRACING,
+            }[kind]
+        )
+
+    def _open(self, probe: Probe, fd: int) -> list[int]:
+        lib, target = self._bcc.lib, probe.target
+        if probe.kind is Attach.TRACEPOINT:
+            category, name = target.split(":")
+            return [lib.bpf_attach_tracepoint(fd, category.encode(), name.encode())]
+        if probe.kind is Attach.RAW_TRACEPOINT:
+            return [lib.bpf_attach_raw_tracepoint(fd, target.encode())]
+        if probe.kind is Attach.PERF_EVENT:
+            return [self._sample(fd, cpu) for cpu in online_cpus()]
+        if probe.kind in {Attach.KPROBE, Attach.KRETPROBE}:
+            returns = probe.kind is Attach.KRETPROBE
+            event = f"{'r' if returns else 'p'}_ebtop_{os.getpid()}_{target}".encode()
+            return [lib.bpf_attach_kprobe(fd, int(returns), event, target.encode(), 0, 0)]
+        return [lib.bpf_attach_kfunc(fd)]
+
+    def _sample(self, fd: int, cpu: int) -> int:
+        perf = self._bcc
+        cpu_clock = perf.PerfSWConfig.CPU_CLOCK
+        return int(
+            perf.lib.bpf_attach_perf_event(
+                fd, perf.PerfType.SOFTWARE, cpu_clock, 0, self._request.frequency, -1, cpu, -1
+            )
+        )
+
+
+def online_cpus() -> list[int]:
+    """The CPUs that are on, from /sys/devices/system/cpu/online ("0-3,6")."""
+    ranges = Path("/sys/devices/system/cpu/online").read_text().strip().split(",")
+    return [
+        cpu for part in ranges for cpu in range(int(part.split("-")[0]), int(part.split("-")[-1]) + 1)
+    ]  # fmt: skip
+
+
+def send(sock: socket.socket, result: Loaded) -> None:
+    """Hand a result over: first a message with the names, then the descriptors in their order."""
+    fds = [*result.maps.values(), *result.programs.values(), *result.attachments]
+    head = {
+        "maps": list(result.maps),
+        "programs": list(result.programs),
+        "attachments": len(result.attachments),
+        "probes": result.probes,
+        "tried": result.tried,
+        "error": result.error,
+        "compile_s": result.compile_s,
+    }
+    sock.send(json.dumps(head).encode()[:MESSAGE])
+    for start in range(0, len(fds), FDS_AT_ONCE):
+        socket.send_fds(sock, [b"fds"], fds[start : start + FDS_AT_ONCE])
+
+
+def receive(sock: socket.socket) -> Loaded:
+    """What `send` sent. Raises ConnectionError when the other side has died."""
+    raw = sock.recv(MESSAGE)
+    if not raw:
+        raise ConnectionError("the compiler process died")
+    head = json.loads(raw)
+    total = len(head["maps"]) + len(head["programs"]) + head["attachments"]
+    fds: list[int] = []
+    while len(fds) < total:
+        message, received, _flags, _address = socket.recv_fds(sock, 16, FDS_AT_ONCE)
+        if not message:
+            raise ConnectionError("the compiler process died")
+        fds += received
+    for fd in fds:
+        os.set_inheritable(fd, False)
+    maps, rest = fds[: len(head["maps"])], fds[len(head["maps"]) :]
+    programs, attachments = rest[: len(head["programs"])], rest[len(head["programs"]) :]
+    return Loaded(
+        maps=dict(zip(head["maps"], maps, strict=True)),
+        programs=dict(zip(head["programs"], programs, strict=True)),
+        attachments=attachments,
+        probes=head["probes"],
+        tried=[(probe, error) for probe, error in head["tried"]],
+        error=head["error"],
+        compile_s=head["compile_s"],
+    )
+
+
+def serve(sock: socket.socket) -> None:
+    """Build what is asked for until nothing is for a while, or the other side is gone."""
+    sock.settimeout(IDLE_S)
+    bcc: Any = None
+    problem = ""
+    try:
+        bcc = bcclib.load()
+    except bcclib.BccMissing as error:
+        problem = str(error)
+    while True:
+        try:
+            raw, shared, _flags, _address = socket.recv_fds(sock, MESSAGE, 16)
+        except TimeoutError:
+            return
+        if not raw:
+            return
+        request = Request.decode(raw)
+        if request.headers:
+            os.environ["BCC_KERNEL_SOURCE"] = request.headers
+        builder = Builder(bcc, request, shared)
+        result = Loaded(error=problem) if problem else builder.build()
+        send(sock, result)
+        del builder  # closes this side's descriptors
+        for fd in [*shared, *result.attachments]:
+            os.close(fd)
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])))

@@ -1,0 +1,93 @@
+"""streams.h: how a tool's program hands its records over, written from the rings that the tool declares.
+
+BCC does not see map operations inside macros, so what would be a macro is generated. For each ring there are
+NAME_reserve(), NAME_submit(ctx, record) and NAME_discard(record). A wake-up of the reader costs more than the record,
+so only one record in NAME_wake_every of a CPU wakes it (a power of two, chosen so that a quarter of the ring can fill
+meanwhile); for the rest the reader comes by its clock. With -DPERF_BUFFER the same names use the perf buffer (kernels
+before 5.8), which has a watermark of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ebtop.tool import Ring, Tool
+
+HEADER = 8
+"""Bytes before each record in a ring buffer."""
+PAGE = 4096
+
+_STREAM = """
+_Static_assert(sizeof(struct {struct}) == {map}_record_size, "ebtop reads struct {struct} with another layout");
+#ifdef PERF_BUFFER
+BPF_PERF_OUTPUT({map});
+BPF_PERCPU_ARRAY({map}_scratch, struct {struct}, 1);
+
+static __always_inline struct {struct} *{map}_reserve(void) {{
+    int zero = 0;
+    return {map}_scratch.lookup(&zero);
+}}
+
+static __always_inline void {map}_submit(void *ctx, struct {struct} *record) {{
+    struct counters *counted = my_counters();
+    int error = {map}.perf_submit(ctx, record, sizeof(struct {struct}));
+    if (counted && error)
+        counted->lost_ring++;
+    else if (counted)
+        counted->submitted++;
+}}
+
+static __always_inline void {map}_discard(struct {struct} *record) {{
+}}
+#else
+BPF_RINGBUF_OUTPUT({map}, {map}_pages);
+
+static __always_inline struct {struct} *{map}_reserve(void) {{
+    struct {struct} *record = {map}.ringbuf_reserve(sizeof(struct {struct}));
+    if (!record)
+        COUNT(lost_ring);
+    return record;
+}}
+
+static __always_inline void {map}_submit(void *ctx, struct {struct} *record) {{
+    struct counters *counted = my_counters();
+    u64 flags = BPF_RB_NO_WAKEUP;
+    if (counted && (++counted->submitted & ({map}_wake_every - 1)) == 0)
+        flags = BPF_RB_FORCE_WAKEUP;
+    {map}.ringbuf_submit(record, flags);
+}}
+
+static __always_inline void {map}_discard(struct {struct} *record) {{
+    {map}.ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+}}
+#endif
+"""
+
+
+def stream_header(tool: Tool) -> str:
+    """The text of streams.h for this tool."""
+    return "#pragma once\n" + "".join(_STREAM.format(struct=ring.struct, map=ring.map) for ring in tool.rings)
+
+
+def stride(record: np.dtype[np.void]) -> int:
+    """Bytes that one record takes in a ring buffer: header and payload, padded to 8."""
+    return HEADER + (record.itemsize + 7) // 8 * 8
+
+
+def wake_every(ring: Ring, record: np.dtype[np.void], cpus: int) -> int:
+    """How many records of one CPU may pass between wake-ups: a power of two."""
+    room = ring.size // stride(record) // 4 // cpus
+    return 1 << max(0, room.bit_length() - 1)
+
+
+def stream_defines(tool: Tool, records: Mapping[str, np.dtype[np.void]], cpus: int) -> dict[str, int]:
+    """The -D values that the header needs."""
+    found: dict[str, int] = {}
+    for ring in tool.rings:
+        record = records[ring.struct]
+        found[f"{ring.map}_record_size"] = record.itemsize
+        found[f"{ring.map}_pages"] = ring.size // PAGE
+        found[f"{ring.map}_wake_every"] = wake_every(ring, record, cpus)
+    return found
