@@ -163,7 +163,18 @@ int enter_raw(struct bpf_raw_tracepoint_args *ctx) {
     return 0;
 }
 
+/* The task's registers, typed: loads from them are plain loads. */
 int exit_raw(struct bpf_raw_tracepoint_args *ctx) {
+    void *task = (void *)bpf_get_current_task_btf();
+    struct pt_regs *regs = (void *)bpf_task_pt_regs((void *)task);
+    long number = SYSCALL_NUMBER(regs);
+    if (!is_open(number) || !in_focus() || TASK_IS_COMPAT(task))
+        return 0;
+    return open_done(ctx, regs, number, ctx->args[1]);
+}
+
+/* Before Linux 5.15 the registers must be copied. */
+int exit_raw_copy(struct bpf_raw_tracepoint_args *ctx) {
     struct pt_regs regs;
     long number = syscall_number_of((void *)ctx->args[0]);
     if (!is_open(number) || !in_focus() || syscall_is_compat((void *)bpf_get_current_task()))
@@ -178,11 +189,10 @@ int enter_tracepoint(void *ctx) {
 }
 
 static __always_inline int exit_tracepoint(void *ctx, long number) {
-    struct pt_regs regs;
     if (!in_focus())
         return 0;
-    read_regs(&regs, (void *)bpf_task_pt_regs(bpf_get_current_task_btf()));
-    return open_done(ctx, &regs, number, *(long *)(ctx + KOFFSET(syscall_trace_exit, ret)));
+    struct pt_regs *regs = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+    return open_done(ctx, regs, number, *(long *)(ctx + KOFFSET(syscall_trace_exit, ret)));
 }
 
 int exit_open(void *ctx) {

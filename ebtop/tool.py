@@ -113,14 +113,16 @@ class Slot:
 class Ring:
     """A stream of records of one C struct. `map` is the BPF map's name, `role` what its records are.
 
-    role "events": rows of the tool's event stream (several rings are merged by `ts`);
-    any other role is handed to `Tool.collect` untouched.
+    role "events": rows of the tool's event stream (several rings are merged by `ts`); "rows": Tick.rows;
+    "stacks": samples to be named; "execs": programs started, for naming them; "names:DOMAIN": what ids stand for.
+    `cleared` says that the program itself zeroes what follows a string's end.
     """
 
     map: str
     struct: str
     size: int
     role: str = "events"
+    cleared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,3 +22,8 @@
         bpf_probe_read_kernel(&value_, sizeof(value_), (void *)(pointer) + KOFF_##strct##__##member);                  \
         value_;                                                                                                        \
     })
+
+/* The same for a pointer that the verifier knows the type of (bpf_get_current_task_btf() and what it leads to): a plain
+ * load, at a tenth of the cost of a probe read.
+ */
+#define KLOAD(pointer, strct, member) (*(KTYPE_##strct##__##member *)((void *)(pointer) + KOFF_##strct##__##member))

@@ -3,6 +3,7 @@
 #pragma once
 
 #if defined(__x86_64__)
+#define SYSCALL_NUMBER(regs) ((regs)->orig_ax)
 #define SYSCALL_ARG0(regs) ((regs)->di)
 #define SYSCALL_ARG1(regs) ((regs)->si)
 #define SYSCALL_ARG2(regs) ((regs)->dx)
@@ -14,6 +15,7 @@
 #define NR_openat 257
 #define NR_execveat 322
 #elif defined(__aarch64__)
+#define SYSCALL_NUMBER(regs) ((regs)->syscallno)
 #define SYSCALL_ARG0(regs) ((regs)->orig_x0)
 #define SYSCALL_ARG1(regs) ((regs)->regs[1])
 #define SYSCALL_ARG2(regs) ((regs)->regs[2])
@@ -28,6 +30,12 @@
 #error "ebtop knows the system call registers of x86-64 and arm64 only"
 #endif
 #define NR_openat2 437
+
+#if defined(__x86_64__) && KHAS(thread_info, status)
+#define TASK_IS_COMPAT(task) (KLOAD(task, thread_info, status) & 2)
+#else
+#define TASK_IS_COMPAT(task) 0
+#endif
 
 /* Is the task in a 32-bit system call? Its numbers mean something else. */
 static __always_inline bool syscall_is_compat(void *task) {

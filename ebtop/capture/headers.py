@@ -21,7 +21,7 @@ from ebtop.capture.btf import KernelTypes, Member
 
 
 
-_USE = re.compile(r"\bK(?:READ|ADDR|HAS|OFFSET)\(")
+_USE = re.compile(r"\bK(?:READ|LOAD|ADDR|HAS|OFFSET)\(")
 
 _EMPTY = (
     "include/linux/bpf_common.h",

@@ -69,6 +69,11 @@ class Loaded:
     error: str = ""
     compile_s: float = 0.0
 
+    def close(self) -> None:
+        """Let go of every descriptor."""
+        for fd in [*self.maps.values(), *self.programs.values(), *self.attachments]:
+            os.close(fd)
+
 
 class _Complaints:
     """Collects what clang, the verifier and libbcc print, which is the only place where they say why."""

@@ -1,0 +1,136 @@
+"""Words on the command line: parsers whose errors are one line, the focus, and the command after `--`."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import pwd
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from ebtop.tick import Focus
+
+USAGE, NOT_PERMITTED, CANNOT_RUN, BAD_FILE, WRITE_FAILED = 2, 3, 4, 5, 1
+
+
+class UsageError(Exception):
+    """Wrong usage, in one line."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that says what is wrong in one line and names what is near."""
+
+    def error(self, message: str) -> NoReturn:
+        """One line, exit code 2."""
+        fail(f"{message} (ebtop --help tells what there is)", USAGE)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say why on stderr in one line and exit."""
+    from ebtop.sanitise import sanitise
+
+    sys.stderr.write(f"ebtop: {sanitise(message)}\n")
+    sys.exit(code)
+
+
+def near(word: str, known: Sequence[str]) -> str:
+    """`; did you mean X?` when something near is known."""
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def split_command(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """Our arguments, and the command after the first `--` (None without one)."""
+    if "--" not in argv:
+        return list(argv), None
+    at = list(argv).index("--")
+    return list(argv[:at]), list(argv[at + 1 :])
+
+
+def add_focus(parser: argparse.ArgumentParser) -> None:
+    """The FOCUS options of the contract."""
+    group = parser.add_argument_group("focus: which processes count (applied in the kernel)")
+    group.add_argument("--pid", action="append", type=int, default=[], metavar="PID", help="this process; repeatable")
+    group.add_argument("--follow", action="store_true", help="its descendants too")
+    group.add_argument("--comm", action="append", default=[], metavar="NAME", help="threads of this name; repeatable")
+    group.add_argument("--uid", metavar="USER", help="processes of this user, by name or number")
+    group.add_argument("--cgroup", default="", metavar="PATH", help="processes in this control group and below it")
+
+
+def add_capture(parser: argparse.ArgumentParser) -> None:
+    """Options that choose how capture works."""
+    group = parser.add_argument_group("capture")
+    group.add_argument("--perf-buffer", action="store_true", help="use the perf buffer though there is a ring buffer")
+    group.add_argument(
+        "--attach", default="", metavar="KIND", choices=("", "tracepoint", "raw_tracepoint", "fentry", "kprobe"),
+        help="use this kind of probe where a tool has alternatives",
+    )  # fmt: skip
+    group.add_argument("--frequency", type=int, metavar="HZ", help="samples a second and CPU, for tools that sample; "
+                       "99 by default, as 100 would beat with timers")  # fmt: skip
+
+
+def focus_from(args: argparse.Namespace) -> Focus:
+    """The focus that the options describe. Raises UsageError for what is not there."""
+    from ebtop.tick import Focus
+
+    for pid in args.pid:
+        if pid <= 0 or not Path(f"/proc/{pid}").is_dir():
+            raise UsageError(f"no process {pid}")
+    if args.follow and not args.pid:
+        raise UsageError("--follow needs --pid: whose descendants?")
+    for name in args.comm:
+        if not name or len(os.fsencode(name)) > 15:
+            raise UsageError(f"--comm {name!r}: the kernel keeps names of 1 to 15 bytes")
+    if len(args.comm) > 4:
+        raise UsageError("at most 4 --comm can be given")
+    return Focus(tuple(args.pid), args.follow, tuple(args.comm), uid_of(args.uid), cgroup_of(args.cgroup))
+
+
+def uid_of(user: str | None) -> int | None:
+    """The number of a user. Raises UsageError with near names."""
+    if user is None:
+        return None
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        if user.isdecimal() and int(user) < 1 << 32:
+            return int(user)
+        raise UsageError(f"no user {user!r}{near(user, [u.pw_name for u in pwd.getpwall()])}") from None
+
+
+def cgroup_mount() -> Path | None:
+    """Where cgroup2 is mounted."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _device, where, kind, *_rest = line.split(" ")
+        if kind == "cgroup2":
+            return Path(where.encode().decode("unicode_escape"))
+    return None
+
+
+def cgroup_of(path: str) -> str:
+    """A control group as a path below the cgroup2 mount. Raises UsageError with near names."""
+    if not path:
+        return ""
+    mount = cgroup_mount()
+    if mount is None:
+        raise UsageError("--cgroup needs the cgroup2 file system, which is not mounted here")
+    inside = path.removeprefix(str(mount)).strip("/")
+    if (mount / inside).is_dir() and ".." not in inside.split("/"):
+        return f"/{inside}"
+    siblings = (mount / inside).parent
+    known = [entry.name for entry in siblings.iterdir() if entry.is_dir()] if siblings.is_dir() else []
+    raise UsageError(f"no control group {path!r} below {mount}{near(Path(path).name, known)}")
+
+
+def one_tool(name: str) -> Any:
+    """The tool of that name. Raises UsageError with near names."""
+    from ebtop import registry
+
+    try:
+        return registry.find(name)
+    except LookupError as error:
+        raise UsageError(str(error)) from error

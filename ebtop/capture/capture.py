@@ -1,0 +1,299 @@
+"""The capture process: starts tools, drains their rings, makes a Tick of each every interval, obeys a few commands.
+
+Three threads: this one; one that sleeps until a ring asks to be drained; one that reads commands. The first does all
+that may take long (symbols, writing to a slow reader), so the second is never late.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+import time
+from collections.abc import Iterator
+from queue import Empty, SimpleQueue
+
+from ebtop import registry
+from ebtop.capture import bpfcall, tracefs
+from ebtop.capture.btf import BtfError, KernelTypes
+from ebtop.capture.compiler import Compiler
+from ebtop.capture.focusmaps import FocusError, FocusMaps
+from ebtop.capture.headers import offsets_header, write_tree
+from ebtop.capture.identities import KnownIdentities
+from ebtop.capture.loader import Loaded, Request, online_cpus
+from ebtop.capture.program import Program, all_sources
+from ebtop.source.settings import Settings
+from ebtop.capture.ticks import TickMaker
+from ebtop.capture.tracer import Tracer, tool_defines, wanted_maps
+from ebtop.capture.vitals import OwnCost, vitals
+from ebtop.resolve.symbols import Symbolizer
+from ebtop.source.wire import CommandReader, WireError, Writer
+from ebtop.tick import (
+    Attempt,
+    Command,
+    Focus,
+    Gone,
+    Load,
+    Message,
+    Notice,
+    Phase,
+    Resolve,
+    SetFocus,
+    Stop,
+    ToolState,
+    Unload,
+)
+from ebtop.tool import Attach, Probe, Slot, Tool
+
+_FIRST_TICK_S = 0.1
+_FOLLOW = "focus"
+"""The program that keeps descendants in focus; it belongs to no tool."""
+
+
+class Running:
+    """A tool that traces, with what makes its ticks."""
+
+    def __init__(self, tracer: Tracer, maker: TickMaker) -> None:
+        self.tracer, self.maker = tracer, maker
+        self.since = time.time_ns()
+
+
+class Capture:
+    """Everything of the root process. `commands` and `output` are file descriptors."""
+
+    def __init__(self, settings: Settings, commands: int, output: int) -> None:
+        self._settings, self._output = settings, Writer(output)
+        self._compiler = Compiler()
+        self._compiler.start()
+        self._queue: SimpleQueue[Command] = SimpleQueue()
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._symbols = Symbolizer()
+        self._identities = KnownIdentities()
+        self._focus = FocusMaps(self._identities.descendants)
+        self._cost = OwnCost()
+        self._running: dict[str, Running] = {}
+        self._loading: list[tuple[str, Program]] = []
+        self._following: Loaded | None = None
+        self._stopping = False
+        self._poll = select.epoll()
+        self._headers, self._no_headers = self._make_headers()
+        self._no_tracefs = tracefs.ensure()
+        self._stats = self._enable_stats()
+        self._focus.exclude([os.getpid(), settings.screen_pid, self._compiler.pid])
+        threading.Thread(target=self._read_commands, args=(commands,), daemon=True).start()
+        threading.Thread(target=self._drain, daemon=True).start()
+
+    @staticmethod
+    def _make_headers() -> tuple[str, str]:
+        """(path of the header tree, why there is none)."""
+        try:
+            return str(write_tree(offsets_header(KernelTypes(), all_sources()))), ""
+        except (BtfError, OSError) as error:
+            return "", str(error)
+
+    @staticmethod
+    def _enable_stats() -> int:
+        try:
+            return bpfcall.enable_stats()
+        except OSError:
+            return -1  # before Linux 5.8: costs are then not shown
+
+    # The other two threads
+
+    def _read_commands(self, fd: int) -> None:
+        try:
+            for command in CommandReader(fd):
+                self._enqueue(command)
+        except (WireError, OSError) as error:
+            os.write(2, f"ebtop capture: {error}\n".encode())
+        self._enqueue(Stop())  # the other side has gone, or talks nonsense
+
+    def _enqueue(self, command: Command) -> None:
+        self._queue.put(command)
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake_write, b"!")
+
+    def _drain(self) -> None:
+        while True:
+            with contextlib.suppress(InterruptedError):
+                self._poll.poll()
+            for running in list(self._running.values()):
+                running.tracer.drain()
+
+    # The main thread
+
+    def run(self) -> None:
+        """Until Stop, or until nobody reads."""
+        next_tick = time.monotonic() + self._settings.interval_s
+        while not self._stopping:
+            if self._wait(next_tick - time.monotonic()):
+                next_tick = min(next_tick, time.monotonic() + _FIRST_TICK_S)
+            if time.monotonic() >= next_tick:
+                self._tick()
+                next_tick = max(next_tick + self._settings.interval_s, time.monotonic())
+        self._finish()
+
+    def _wait(self, seconds: float) -> bool:
+        """Until the time is up, a command came or a program was built; did a tool start?"""
+        compiler = self._compiler.fileno()
+        readable, _, _ = select.select([self._wake_read, *([compiler] if compiler >= 0 else [])], [], [], max(0, seconds))
+        if self._wake_read in readable:
+            os.read(self._wake_read, 4096)
+            self._obey()
+        if compiler >= 0 and compiler in readable and compiler == self._compiler.fileno():
+            if self._compiler.busy:
+                return self._built(self._compiler.reply())
+            self._compiler.idle()
+        return False
+
+    def _obey(self) -> None:
+        while not self._stopping:
+            try:
+                command = self._queue.get_nowait()
+            except Empty:
+                return
+            for message in self._do(command):
+                self._output.send(message)
+
+    def _do(self, command: Command) -> Iterator[Message]:
+        match command:
+            case Load():
+                yield from self._load(command)
+            case Unload():
+                yield from self._unload(command.tool)
+            case SetFocus():
+                yield from self._set_focus(command.focus)
+            case Resolve():
+                yield self._identities.details(command.pid)
+            case Stop():
+                self._stopping = True
+
+    def _load(self, command: Load) -> Iterator[Message]:
+        if command.tool in self._running or any(name == command.tool for name, _ in self._loading):
+            return
+        try:
+            tool = registry.find(command.tool)
+        except LookupError as error:
+            yield Notice(str(error), error=True)
+            return
+        if not self._headers:
+            yield self._failed(command.tool, self._no_headers, "a kernel with BTF is needed: CONFIG_DEBUG_INFO_BTF=y")
+            return
+        options = {option.name: option.default for option in tool.options}
+        for name, value in command.options.items():
+            if name in options:
+                options[name] = int(value)
+        self._ask(tool.name, tool, self._slots(tool), options)
+        yield ToolState(tool.name, Phase.LOADING)
+
+    def _slots(self, tool: Tool) -> tuple[Slot, ...]:
+        wanted = self._settings.attach
+        if not wanted:
+            return tool.slots
+        return tuple(
+            Slot(s.name, tuple(a for a in s.alternatives if any(p.kind.value == wanted for p in a)) or s.alternatives)
+            for s in tool.slots
+        )
+
+    def _ask(self, name: str, tool: Tool | None, slots: tuple[Slot, ...], options: dict[str, int]) -> None:
+        program = Program(name, tool, len(online_cpus()), self._settings.perf_buffer)
+        request = Request(
+            name=name,
+            text=program.text,
+            slots=[(slot.name, [list(a) for a in slot.alternatives]) for slot in slots],
+            defines=program.defines | tool_defines(options),
+            headers=self._headers,
+            shared=list(self._focus.shared),
+            maps=wanted_maps(tool) if tool else [],
+            frequency=options.get("frequency", 0),
+        )
+        self._loading.append((name, program))
+        self._compiler.ask(request, self._focus.shared)
+
+    def _built(self, loaded: Loaded) -> bool:
+        name, program = self._loading.pop(0)
+        self._focus.exclude([os.getpid(), self._settings.screen_pid, self._compiler.pid])
+        if name == _FOLLOW:
+            self._following = loaded
+            if loaded.error:
+                self._output.send(Notice(f"children cannot be followed: {program.locate(loaded.error)}", error=True))
+            return False
+        tool = registry.find(name)
+        tried = tuple(Attempt(probe, program.locate(error)) for probe, error in loaded.tried)
+        if loaded.error:
+            loaded.close()
+            self._output.send(self._failed(name, program.locate(loaded.error), self._remedy(), tried))
+            return False
+        try:
+            tracer = Tracer(tool, program, loaded, self._settings.backlog)
+        except OSError as error:
+            loaded.close()
+            self._output.send(self._failed(name, f"its buffers cannot be mapped: {error}", "", tried))
+            return False
+        tracer.watch(self._poll)
+        self._running[name] = Running(tracer, TickMaker(tracer, self._symbols, self._identities))
+        self._output.send(ToolState(name, Phase.RUNNING, tuple(loaded.probes), tried))
+        return True
+
+    def _remedy(self) -> str:
+        return self._no_tracefs or "ebtop doctor tells what this kernel lacks"
+
+    @staticmethod
+    def _failed(name: str, reason: str, remedy: str, tried: tuple[Attempt, ...] = ()) -> ToolState:
+        return ToolState(name, Phase.FAILED, (), tried, reason, remedy)
+
+    def _unload(self, name: str) -> Iterator[Message]:
+        running = self._running.pop(name, None)
+        if running:
+            yield running.maker.make(running.since, time.time_ns())
+            running.tracer.close()
+            yield ToolState(name, Phase.IDLE)
+
+    def _set_focus(self, focus: Focus) -> Iterator[Message]:
+        try:
+            if focus.follow and self._following is None and not any(name == _FOLLOW for name, _ in self._loading):
+                self._ask(_FOLLOW, None, _FOLLOW_SLOTS, {})
+                while any(name == _FOLLOW for name, _ in self._loading):  # its children would be missed before
+                    self._wait_for_compiler()
+            self._focus.set(focus, *self._identities.cgroup_place(focus.cgroup))
+        except (FocusError, LookupError) as error:
+            yield Notice(f"focus not changed: {error}", error=True)
+        yield self._vitals()
+
+    def _wait_for_compiler(self) -> None:
+        select.select([self._compiler.fileno()], [], [])
+        self._built(self._compiler.reply())
+
+    def _vitals(self) -> Message:
+        pids = len(self._focus.pids()) if self._focus.focus.follow else len(self._focus.focus.pids)
+        return vitals(self._cost, str(self._focus.focus), pids, self._compiler.pid)
+
+    def _tick(self) -> None:
+        self._symbols.tick()
+        for running in self._running.values():
+            start, running.since = running.since, time.time_ns()
+            self._output.send(running.maker.make(start, running.since))
+        self._output.send(self._vitals())
+
+    def _finish(self) -> None:
+        for running in self._running.values():
+            running.tracer.detach()
+        time.sleep(0.005)  # programs that are running now finish their record
+        self._tick()
+        self._output.send(Gone(""))
+
+
+_FOLLOW_SLOTS = (
+    Slot("fork", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_fork", "follow_fork"),),)),
+    Slot("exit", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_exit", "forget_exit"),),)),
+)
+
+
+def main(settings: str, commands: int, output: int) -> int:
+    """Run until told to stop: the process's exit code."""
+    try:
+        Capture(Settings.decode(settings), commands, output).run()
+    except BrokenPipeError:
+        return 0  # nobody reads any more
+    return 0

@@ -1,0 +1,39 @@
+"""Histograms that a program keeps in a pair of hash maps: one is filled while the other is read and emptied.
+
+So each interval's counts are exact: by the time a map is read, nobody adds to it.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from ebtop.capture import bpfcall
+from ebtop.tool import Tool
+
+_KEY = np.dtype([("cgroup", "<u8"), ("pid", "<u4"), ("bucket", "<u4")])
+_SETTLE_S = 0.002
+"""A program that read the old generation number is done by then; it runs with preemption off."""
+
+
+class HistogramMaps:
+    """The pair behind `tool.histogram_map`: keys are struct {u64 cgroup; u32 pid; u32 bucket}, values u64 counts."""
+
+    def __init__(self, tool: Tool, maps: Mapping[str, int]) -> None:
+        name = tool.histogram_map
+        self._fds = [maps[f"{name}_0"], maps[f"{name}_1"]]
+        self._shape = bpfcall.map_shape(self._fds[0])
+        self._generation_fd = maps["generation"]
+        self._generation = 0
+
+    def take(self) -> tuple[npt.NDArray[np.void], npt.NDArray[np.uint64]]:
+        """(keys, counts) of the interval that ends now."""
+        full, self._generation = self._generation, 1 - self._generation
+        bpfcall.update(self._generation_fd, struct.pack("<I", 0), struct.pack("<I", self._generation))
+        time.sleep(_SETTLE_S)
+        keys, values = bpfcall.take_all(self._fds[full], self._shape)
+        return keys.reshape(-1).view(_KEY), values.reshape(-1).view(np.uint64)

@@ -1,0 +1,95 @@
+"""The BPF ring buffer, mapped into memory and decoded a batch at a time.
+
+Layout: kernel/bpf/ringbuf.c. One page with the consumer's position, one with the producer's, then the data area twice
+in a row, so that a record is never cut. A record is u32 length (bit 31: still being written, bit 30: discarded), u32
+page offset, and the payload padded to 8 bytes.
+"""
+
+from __future__ import annotations
+
+import mmap
+import select
+from typing import Protocol
+
+import numpy as np
+
+from ebtop.capture.streams import HEADER, PAGE, stride
+from ebtop.tool import Batch
+
+BUSY, DISCARD = 1 << 31, 1 << 30
+
+
+class Reader(Protocol):
+    """A stream of records of one struct, whatever carries it."""
+
+    record: np.dtype[np.void]
+
+    def read(self) -> Batch | None:
+        """The records that are there now, copied out; None when there are none."""
+        ...
+
+    def lost(self) -> int:
+        """Records that the carrier itself dropped since the last call."""
+        ...
+
+    def watch(self, poll: select.epoll) -> None:
+        """Have `poll` wake up when the stream fills."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        ...
+
+
+def _slot(record: np.dtype[np.void]) -> np.dtype[np.void]:
+    """A record with its header, as it lies in the ring."""
+    return np.dtype(
+        {"names": ["length", "record"], "formats": ["<u4", record], "offsets": [0, HEADER], "itemsize": stride(record)}
+    )
+
+
+class RingReader:
+    """Reads the ring behind a map's descriptor. The only reader it may have.
+
+    `fd` may be any file with the ring's layout (a memfd in tests). Raises OSError when it cannot be mapped.
+    """
+
+    def __init__(self, fd: int, size: int, record: np.dtype[np.void]) -> None:
+        self.record = record
+        self._fd, self._size, self._slot = fd, size, _slot(record)
+        self._consumer_page = mmap.mmap(fd, PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        self._pages = mmap.mmap(fd, PAGE + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=PAGE)
+        # Positions are single aligned 8-byte words: NumPy loads and stores them whole.
+        self._consumer = np.frombuffer(self._consumer_page, np.uint64, 1)
+        self._producer = np.frombuffer(self._pages, np.uint64, 1)
+
+    def read(self) -> Batch | None:
+        """The finished records up to the first that is still being written."""
+        start, end = int(self._consumer[0]), int(self._producer[0])
+        count = (end - start) // self._slot.itemsize
+        if count <= 0:
+            return None
+        # A ring's size need not be a multiple of the record's; the second mapping carries the one that straddles.
+        slots = np.frombuffer(self._pages, self._slot, count, PAGE + start % self._size)
+        lengths = slots["length"].copy()
+        busy = np.flatnonzero(lengths & BUSY)
+        count = int(busy[0]) if len(busy) else count
+        kept = (lengths[:count] & DISCARD) == 0
+        records = slots["record"][:count]
+        batch: Batch = records.copy() if kept.all() else records[kept]
+        self._consumer[0] = start + count * self._slot.itemsize
+        return batch if len(batch) else None
+
+    def lost(self) -> int:
+        """Always 0: the programs count what the ring refused."""
+        return 0
+
+    def watch(self, poll: select.epoll) -> None:
+        """The map's descriptor becomes readable when a program asks for a wake-up."""
+        poll.register(self._fd, select.EPOLLIN | select.EPOLLET)
+
+    def close(self) -> None:
+        """Unmap; the descriptor stays with who opened it."""
+        del self._consumer, self._producer
+        self._consumer_page.close()
+        self._pages.close()

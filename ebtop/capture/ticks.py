@@ -1,0 +1,181 @@
+"""From what a tracer read to a Tick: times become Unix times, ids get names, samples become stacks."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ebtop.capture.stacks import StackNamer
+from ebtop.capture.tracer import Tracer
+from ebtop.resolve.symbols import Symbolizer
+from ebtop.tick import Histogram, Tick
+from ebtop.tool import Batch, Ring, text
+
+_MOST_CGROUPS_AT_ONCE = 64
+_REMEMBERED = 4096
+
+
+class Identities(Protocol):
+    """Who an id is."""
+
+    def cgroup(self, cgroup_id: int) -> str:
+        """The path of a control group, "" when it is not known."""
+        ...
+
+    def comm(self, pid: int) -> str:
+        """The name of a process, "" when it has gone."""
+        ...
+
+
+def clock_offset() -> int:
+    """ns to add to CLOCK_MONOTONIC, which the programs stamp with, to get Unix time."""
+    before, unix, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+    return unix - (before + after) // 2
+
+
+def terminate(batch: Batch) -> None:
+    """Zero what follows the end of each string, where a ring holds what was there before: past the NUL, or past
+    the length in the field NAME_len."""
+    names = batch.dtype.names or ()
+    for name in names:
+        width = batch.dtype[name].itemsize
+        if batch.dtype[name].kind != "S":
+            continue
+        offset = (batch.dtype.fields or {})[name][1]
+        raw = np.ndarray((len(batch), width), np.uint8, batch.data, offset, (batch.strides[0], 1))
+        if f"{name}_len" in names:
+            ends = batch[f"{name}_len"].astype(np.int64)
+        else:
+            zero = raw == 0
+            ends = np.where(zero.any(axis=1), zero.argmax(axis=1), width)
+        raw[np.arange(width) >= ends[:, None]] = 0
+
+
+def distinct(ids: npt.NDArray[np.uint64]) -> set[int]:
+    """The values of a column that has few of them, without sorting it."""
+    found: set[int] = set()
+    while len(ids) and len(found) < _MOST_CGROUPS_AT_ONCE:
+        found.add(int(ids[0]))
+        ids = ids[ids != ids[0]]
+    return found | set(np.unique(ids).tolist())
+
+
+def directory_names(batches: Iterable[Batch]) -> dict[int, str]:
+    """What struct dir_path (bpf/include/dir_path.h) says: id to path. A path that was cut begins with ".../"."""
+    found = {}
+    for batch in batches:
+        rows = zip(batch["id"].tolist(), batch["size"].tolist(), batch["complete"].tolist(), batch["names"], strict=True)
+        for key, size, complete, raw in rows:
+            parts = bytes(raw)[: max(0, size - 1)].split(b"\0") if size else []
+            path = "/".join(text(part) for part in reversed(parts))
+            found[key] = f"/{path}" if complete else f".../{path}"
+    return found
+
+
+@dataclass
+class _Draft:
+    """A tick in the making."""
+
+    tick: Tick
+    offset: np.uint64
+    lost: Counter[str]
+    events: list[Batch] = field(default_factory=list)
+    names: dict[str, dict[int, str | int]] = field(default_factory=dict)
+
+
+class TickMaker:
+    """Makes the ticks of one tool."""
+
+    def __init__(self, tracer: Tracer, symbols: Symbolizer, identities: Identities) -> None:
+        self._tracer, self._symbols, self._identities = tracer, symbols, identities
+        self._namer = StackNamer(symbols)
+        self._told_cgroups: set[int] = set()
+        self._comms: OrderedDict[int, str] = OrderedDict()
+
+    def make(self, start: int, end: int) -> Tick:
+        """Everything since the last call; `start` and `end` are Unix ns."""
+        tool = self._tracer.tool
+        pending, lost = self._tracer.take()
+        draft = _Draft(Tick(tool.name, start, end, cost=self._tracer.cost()), np.uint64(clock_offset()), lost)
+        for ring in tool.rings:
+            batches = pending.get(ring.map, [])
+            if not ring.cleared:
+                for batch in batches:
+                    terminate(batch)
+            if batches:
+                self._add(draft, ring, batches)
+        self._name_cgroups(draft)
+        histograms = self._histograms() if self._tracer.histograms else ()
+        return replace(
+            draft.tick, events=tuple(draft.events), names=draft.names, histograms=histograms, lost=dict(draft.lost)
+        )
+
+    def _add(self, draft: _Draft, ring: Ring, batches: list[Batch]) -> None:
+        role, _, domain = ring.role.partition(":")
+        if role == "names":
+            draft.names.setdefault(domain, {}).update(directory_names(batches))
+        elif role == "execs":
+            self._learn(batches)
+        elif role == "stacks":
+            draft.tick = replace(draft.tick, stacks=self._namer.stacks(batches))
+        else:
+            for batch in batches:
+                batch["ts"] += draft.offset
+            if role == "rows":
+                draft.tick = replace(draft.tick, rows=np.concatenate(batches))
+            else:
+                draft.events += batches
+
+    def _learn(self, batches: Iterable[Batch]) -> None:
+        for batch in batches:
+            for pid, path in zip(batch["pid"].tolist(), batch["path"].tolist(), strict=True):
+                self._symbols.learn_exec(pid, text(path))
+
+    def _name_cgroups(self, draft: _Draft) -> None:
+        ids: set[int] = set()
+        for batch in draft.events:
+            if batch.dtype.names and "cgroup" in batch.dtype.names:
+                ids |= distinct(batch["cgroup"])
+        fresh = {key: name for key in ids - self._told_cgroups if (name := self._identities.cgroup(key))}
+        if fresh:
+            self._told_cgroups |= set(fresh)
+            draft.names.setdefault("cgroup", {}).update(fresh)
+
+    def _histograms(self) -> tuple[Histogram, ...]:
+        maps, buckets = self._tracer.histograms, self._tracer.tool.buckets
+        if maps is None or buckets is None:
+            return ()
+        keys, counts = maps.take()
+        if not len(keys):
+            return ()
+        made = self._grouped("all", np.zeros(len(keys), np.uint64), keys["bucket"], counts, buckets.count)
+        made += self._grouped("pid", keys["pid"], keys["bucket"], counts, buckets.count)
+        return tuple(made + self._grouped("cgroup", keys["cgroup"], keys["bucket"], counts, buckets.count))
+
+    def _grouped(
+        self, group: str, ids: npt.NDArray[np.uint64], bucket: npt.NDArray[np.uint32],
+        counts: npt.NDArray[np.uint64], width: int,
+    ) -> list[Histogram]:  # fmt: skip
+        known, place = np.unique(ids, return_inverse=True)
+        table = np.zeros((len(known), width), np.uint64)
+        np.add.at(table, (place, bucket), counts)
+        return [Histogram(group, key, self._label(group, key), row) for key, row in zip(known.tolist(), table, strict=True)]
+
+    def _label(self, group: str, key: int) -> str:
+        if group == "all":
+            return "all"
+        if group == "cgroup":
+            return self._identities.cgroup(key) or f"cgroup {key}"
+        name = self._identities.comm(key) or self._comms.get(key, "")
+        if name:  # remembered for when the process has gone
+            self._comms[key] = name
+            self._comms.move_to_end(key)
+            if len(self._comms) > _REMEMBERED:
+                self._comms.popitem(last=False)
+        return name or f"pid {key}"

@@ -1,0 +1,133 @@
+"""One running tool: its descriptors, its readers, and what they gave since the last tick."""
+
+from __future__ import annotations
+
+import os
+import select
+import struct
+import threading
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+
+from ebtop.capture import bpfcall
+from ebtop.capture.histograms import HistogramMaps
+from ebtop.capture.loader import Loaded, online_cpus
+from ebtop.capture.perfbuffer import PerfReader
+from ebtop.capture.program import Program
+from ebtop.capture.ring import Reader, RingReader
+from ebtop.tick import Cost
+from ebtop.tool import Batch, Tool
+
+LOST = ("ring full", "map full", "stack missing", "slot shared", "memory unreadable")
+"""Names of struct counters' fields after `submitted` (bpf/include/counters.h)."""
+BACKLOG = "backlog full"
+
+
+def possible_cpus() -> int:
+    """How many values a per-CPU map holds for each key."""
+    with open("/sys/devices/system/cpu/possible") as file:
+        return int(file.read().strip().split("-")[-1].split(",")[-1]) + 1
+
+
+class Tracer:
+    """`backlog` bounds the bytes that wait for a tick; what comes beyond is dropped and counted."""
+
+    def __init__(self, tool: Tool, program: Program, loaded: Loaded, backlog: int) -> None:
+        self.tool, self.loaded = tool, loaded
+        self._backlog = backlog
+        self._lock = threading.Lock()
+        self._pending: dict[str, list[Batch]] = {}
+        self._pending_bytes = 0
+        self._dropped = 0
+        self._counted = np.zeros(len(LOST) + 1, np.uint64)
+        self._cost = (0, 0)
+        self._cpus = possible_cpus()
+        self._readers = self._open_readers(program)
+        self.histograms = HistogramMaps(tool, loaded.maps) if tool.histogram_map else None
+
+    def _open_readers(self, program: Program) -> list[tuple[str, Reader]]:
+        readers: list[tuple[str, Reader]] = []
+        for ring in self.tool.rings:
+            fd, record = self.loaded.maps[ring.map], program.records[ring.struct]
+            reader: Reader = (
+                PerfReader(fd, ring.size, record, online_cpus())
+                if program.perf_buffer
+                else RingReader(fd, ring.size, record)
+            )
+            readers.append((ring.map, reader))
+        return readers
+
+    def watch(self, poll: select.epoll) -> None:
+        """Register the streams for wake-ups."""
+        for _name, reader in self._readers:
+            reader.watch(poll)
+
+    def drain(self) -> None:
+        """Move what the rings hold into the backlog. Called from two threads."""
+        with self._lock:
+            for name, reader in self._readers:
+                batch = reader.read()
+                if batch is None:
+                    continue
+                if self._pending_bytes + batch.nbytes > self._backlog:
+                    self._dropped += len(batch)
+                    continue
+                self._pending_bytes += batch.nbytes
+                self._pending.setdefault(name, []).append(batch)
+
+    def take(self) -> tuple[dict[str, list[Batch]], Counter[str]]:
+        """What came since the last call, by ring, and what was lost."""
+        self.drain()
+        with self._lock:
+            pending, self._pending, self._pending_bytes = self._pending, {}, 0
+            dropped, self._dropped = self._dropped, 0
+        lost = self._lost()
+        if dropped:
+            lost[BACKLOG] = dropped
+        return pending, lost
+
+    def _lost(self) -> Counter[str]:
+        fd = self.loaded.maps["counters"]
+        width = 8 * (len(LOST) + 1)
+        raw = bpfcall.lookup(fd, struct.pack("<I", 0), width * self._cpus)
+        now = np.frombuffer(raw, np.uint64).reshape(self._cpus, -1).sum(axis=0)
+        fresh, self._counted = now - self._counted, now
+        return Counter({name: int(n) for name, n in zip(LOST, fresh[1:].tolist(), strict=True) if n})
+
+    def cost(self) -> Cost:
+        """Run time of the programs since the last call."""
+        spent = [bpfcall.program_cost(fd) for fd in self.loaded.programs.values()]
+        total = (sum(ns for ns, _ in spent), sum(runs for _, runs in spent))
+        last, self._cost = self._cost, total
+        return Cost(total[0] - last[0], total[1] - last[1])
+
+    def detach(self) -> None:
+        """No new records from now on; what is in the rings can still be taken."""
+        for fd in self.loaded.attachments:
+            os.close(fd)
+        self.loaded.attachments.clear()
+
+    def close(self) -> None:
+        """Detach and free everything."""
+        with self._lock:
+            for _name, reader in self._readers:
+                reader.close()
+            self._readers.clear()
+        self.loaded.close()
+
+
+def wanted_maps(tool: Tool) -> list[str]:
+    """The maps of a tool's program that capture reads."""
+    pair = [f"{tool.histogram_map}_0", f"{tool.histogram_map}_1", "generation"] if tool.histogram_map else []
+    return ["counters", *(ring.map for ring in tool.rings), *pair]
+
+
+def tool_defines(options: Mapping[str, int]) -> dict[str, int]:
+    """-D values that do not come from the streams. THREADS: slots of direct-mapped tables, one per possible thread
+    up to 262,144 (8 MB), a power of two."""
+    with open("/proc/sys/kernel/pid_max") as file:
+        pid_max = int(file.read())
+    threads = min(1 << 18, 1 << (pid_max - 1).bit_length())
+    return {"THREADS": threads} | {name.upper(): value for name, value in options.items()}

@@ -1,0 +1,247 @@
+"""`ebtop run TOOL`: one tool without a screen, as lines of text, JSON or CSV."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ebtop import arguments, privilege
+from ebtop.arguments import UsageError
+from ebtop.source.live import Keeper, LiveSource
+
+if TYPE_CHECKING:
+    from ebtop.heldcommand import HeldCommand
+    from ebtop.tick import Focus, Tick, ToolState
+    from ebtop.tool import Tool
+
+NAME = "run"
+HELP = "trace with one tool, without the dashboard"
+INTERVAL_S = 0.25
+BACKLOG = 512 << 20
+"""Bytes of records that may wait while they are written: 3.9 million opens."""
+_MOST_NAMES = 100_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `ebtop run`."""
+    parser.add_argument("tool", metavar="TOOL", help="which (ebtop tools lists them)")
+    parser.add_argument("--duration", type=float, metavar="S", help="stop after so many seconds")
+    parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write there instead of to standard output")
+    parser.add_argument("--interval", type=float, metavar="S", help="histograms and stacks: write every S seconds, not "
+                        "only at the end")  # fmt: skip
+    parser.add_argument("--by", choices=("all", "pid", "cgroup"), default="all", help="histograms: one for all, or one "
+                        "for each process or control group")  # fmt: skip
+    arguments.add_focus(parser)
+    arguments.add_capture(parser)
+
+
+def main(args: argparse.Namespace, command: list[str] | None) -> int:
+    """Trace until told to stop: the exit code."""
+    if args.duration is not None and not 0 < args.duration < 1e8:
+        raise UsageError("--duration needs a number of seconds above 0")
+    if args.interval is not None and not 0 < args.interval < 1e8:
+        raise UsageError("--interval needs a number of seconds above 0")
+    refusal = privilege.refusal()
+    if refusal:
+        arguments.fail(refusal, arguments.NOT_PERMITTED)
+    check_command(command)
+    keeper = Keeper()
+    try:
+        tool = arguments.one_tool(args.tool)
+        focus = arguments.focus_from(args)
+        options = tool_options(tool, args)
+        keeper.request(capture_settings(args, INTERVAL_S, BACKLOG))
+        become_caller()
+        stream = open_output(args.output)
+        held = hold_command(command, args.output is None)
+        try:
+            return Run(tool, args, keeper.source(), stream, held).go(focus, options)
+        finally:
+            if held:
+                held.cancel()
+    finally:
+        keeper.close()
+
+
+def become_caller() -> None:
+    """Give root up for whoever called sudo."""
+    who = privilege.caller()
+    if who:
+        privilege.give_up(who)
+
+
+def capture_settings(args: argparse.Namespace, interval_s: float, backlog: int) -> Any:
+    """What capture is told."""
+    from ebtop.source.settings import Settings
+
+    return Settings(interval_s, backlog, args.perf_buffer, args.attach, os.getpid())
+
+
+def tool_options(tool: Tool, args: argparse.Namespace) -> dict[str, int]:
+    """The values of a tool's own options. Raises UsageError for one out of range."""
+    found = {}
+    for option in tool.options:
+        value = getattr(args, option.name, None)
+        if value is None:
+            continue
+        if not option.minimum <= value <= option.maximum:
+            raise UsageError(f"--{option.name} must be between {option.minimum} and {option.maximum}, not {value}")
+        found[option.name] = value
+    return found
+
+
+def check_command(command: list[str] | None) -> None:
+    """Refuse what cannot be started before anything is traced."""
+    if command is None:
+        return
+    if not command:
+        raise UsageError("after -- comes the command to run")
+    if shutil.which(command[0]) is None:
+        raise UsageError(f"no command {command[0]!r}")
+
+
+def open_output(path: str | None) -> BinaryIO:
+    """Where lines go. Raises UsageError when it cannot be written."""
+    if path is None:
+        return os.fdopen(os.dup(1), "wb", buffering=1 << 20)
+    try:
+        return open(path, "wb", buffering=1 << 20)  # noqa: SIM115  closed when the run ends
+    except OSError as error:
+        raise UsageError(f"cannot write {path!r}: {error.strerror}") from error
+
+
+def hold_command(command: list[str] | None, ours_is_stdout: bool) -> HeldCommand | None:
+    """The command, waiting. Where our lines go to stdout, its own output goes to stderr: the two never mix."""
+    from ebtop.heldcommand import HeldCommand
+
+    return HeldCommand(command, stdout=2 if ours_is_stdout else -1) if command else None
+
+
+class Run:
+    """One run of one tool."""
+
+    def __init__(
+        self, tool: Tool, args: argparse.Namespace, source: LiveSource, stream: BinaryIO, held: HeldCommand | None
+    ) -> None:
+        from ebtop.export.accumulate import Accumulator
+        from ebtop.export.formats import FORMATS
+        from ebtop.export.summary import Tally
+
+        self._tool, self._source, self._stream, self._held = tool, source, stream, held
+        self._duration, self._interval = args.duration, args.interval
+        self._exporter = FORMATS[args.format](stream)
+        self._accumulator = Accumulator(args.by)
+        self._tally = Tally(tool.name)
+        self._names: dict[str, dict[int, str | int]] = {}
+        self._state: ToolState | None = None
+        self._written_at = 0
+        self._code = 0
+
+    def go(self, focus: Focus, options: dict[str, int]) -> int:
+        """From the first command to the summary."""
+        from ebtop.tick import Load, SetFocus
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: self.stop())
+        if self._held:
+            focus = replace(focus, pids=(*focus.pids, self._held.pid), follow=True)
+        self._source.send(SetFocus(focus))
+        self._source.send(Load(self._tool.name, options))
+        try:
+            self._read()
+            if self._code == 0 and self._state:
+                self._end()
+        except BrokenPipeError:
+            self._stream = open(os.devnull, "wb")  # noqa: SIM115  what is still buffered has no reader
+        except OSError as error:
+            sys.stderr.write(f"ebtop: cannot write the output: {error.strerror or error}\n")
+            return arguments.WRITE_FAILED
+        finally:
+            self._source.close()
+        return self._code
+
+    def stop(self) -> None:
+        """Have capture make its last tick."""
+        from ebtop.tick import Stop
+
+        self._source.send(Stop())
+
+    def _read(self) -> None:
+        from ebtop.tick import Gone, Notice, Tick, ToolState
+
+        for message in self._source.messages():
+            match message:
+                case ToolState():
+                    self._tool_state(message)
+                case Tick():
+                    self._tick(message)
+                case Notice(text=text, error=True):
+                    self._give_up(text, arguments.USAGE)
+                case Gone(reason=reason) if reason:
+                    self._give_up(reason, arguments.CANNOT_RUN)
+
+    def _give_up(self, reason: str, code: int) -> None:
+        from ebtop.sanitise import sanitise
+
+        if not self._code:
+            sys.stderr.write(f"ebtop: {sanitise(reason)}\n")
+            self._code = code
+        self.stop()
+
+    def _tool_state(self, state: ToolState) -> None:
+        from ebtop.tick import Phase
+
+        if state.phase is Phase.FAILED:
+            tried = "".join(f"; tried {probe}: {error}" for probe, error in state.tried)
+            remedy = f" ({state.remedy})" if state.remedy else ""
+            self._give_up(f"{state.tool} cannot run on this kernel: {state.reason}{tried}{remedy}", arguments.CANNOT_RUN)
+        elif state.phase is Phase.RUNNING:
+            self._state = state
+            self._exporter.begin(self._tool, state.probes)
+            if self._duration:
+                timer = threading.Timer(self._duration, self.stop)
+                timer.daemon = True
+                timer.start()
+            if self._held:
+                self._held.when_done(self.stop)
+                self._held.release()
+
+    def _tick(self, tick: Tick) -> None:
+        from ebtop.tool import Kind
+
+        self._tally.add(tick)
+        self._learn(tick)
+        if self._tool.kind is Kind.EVENTS:
+            self._exporter.tick(self._tool, tick, self._names)
+            return
+        self._accumulator.add(tick)
+        self._written_at = self._written_at or tick.start
+        if self._interval and tick.end - self._written_at >= self._interval * 1e9:
+            self._flush()
+
+    def _learn(self, tick: Tick) -> None:
+        for domain, names in tick.names.items():
+            known = self._names.setdefault(domain, {})
+            known.update(names)
+            while len(known) > _MOST_NAMES:
+                del known[next(iter(known))]
+
+    def _flush(self) -> None:
+        whole = self._accumulator.take()
+        if whole:
+            self._written_at = whole.end
+            self._exporter.tick(self._tool, whole, self._names)
+
+    def _end(self) -> None:
+        assert self._state is not None
+        self._flush()
+        code = self._held.exit_code if self._held else None
+        self._exporter.end(self._tally.summary(self._state.probes, code))
+        self._stream.flush()

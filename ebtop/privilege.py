@@ -1,0 +1,82 @@
+"""Who may trace, and giving root up for everything that is not capture."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from dataclasses import dataclass
+from pathlib import Path
+
+CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39, "CAP_SYS_PTRACE": 19, "CAP_DAC_READ_SEARCH": 2}
+_NEEDED = ("CAP_BPF", "CAP_PERFMON")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who called sudo."""
+
+    uid: int
+    gid: int
+    name: str
+    home: str
+
+
+def effective() -> int:
+    """This process's effective capabilities, as a bit mask."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return int(line.split()[1], 16)
+    return 0
+
+
+def has(name: str) -> bool:
+    """Does this process have the capability?"""
+    return bool(effective() >> CAPABILITIES[name] & 1)
+
+
+def missing() -> list[str]:
+    """The capabilities without which nothing can be traced; CAP_SYS_ADMIN stands for all of them."""
+    return [] if has("CAP_SYS_ADMIN") else [name for name in _NEEDED if not has(name)]
+
+
+def refusal() -> str:
+    """One line for someone who may not trace, "" for someone who may."""
+    lacking = missing()
+    if not lacking:
+        return ""
+    return (
+        f"tracing needs {' and '.join(lacking)}, which you do not have: run it as `sudo ebtop`, "
+        "or have root grant them (systemd: AmbientCapabilities=)"
+    )
+
+
+def caller() -> Caller | None:
+    """Who called sudo, None when nobody did (or root itself)."""
+    raw = os.environ.get("SUDO_UID", "")
+    if os.geteuid() != 0 or not raw.isdecimal() or int(raw) == 0:
+        return None
+    uid = int(raw)
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        gid = os.environ.get("SUDO_GID", "")
+        return Caller(uid, int(gid), str(uid), "/") if gid.isdecimal() and int(gid) else None
+    return Caller(uid, entry.pw_gid, entry.pw_name, entry.pw_dir)
+
+
+def give_up(who: Caller) -> None:
+    """Become `who` for good: ids, groups, and the environment that says where the home is.
+
+    Raises OSError; raises RuntimeError should root still be within reach.
+    """
+    if who.name == str(who.uid):
+        os.setgroups([who.gid])
+    else:
+        os.initgroups(who.name, who.gid)
+    os.setresgid(who.gid, who.gid, who.gid)
+    os.setresuid(who.uid, who.uid, who.uid)
+    if 0 in os.getresuid() or effective():
+        raise RuntimeError("root could not be given up")
+    os.environ.update(HOME=who.home, USER=who.name, LOGNAME=who.name)
+    for name in [key for key in os.environ if key.startswith("XDG_")]:
+        del os.environ[name]  # they may still be root's

@@ -1,0 +1,26 @@
+"""What the capture process is told on its command line, as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`attach` keeps only alternatives that use that kind of probe; `screen_pid` is who draws, 0 for none."""
+
+    interval_s: float = 1.0
+    backlog: int = 128 << 20
+    perf_buffer: bool = False
+    attach: str = ""
+    screen_pid: int = 0
+
+    def encode(self) -> str:
+        """As JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def decode(cls, raw: str) -> Settings:
+        """From JSON."""
+        return cls(**json.loads(raw))

@@ -1,0 +1,206 @@
+"""The protocol between capture (root) and the rest, over any byte stream: a pipe, ssh, a file.
+
+A hello of 32 bytes (magic, u32 version, the program's version as text), then frames:
+
+    u32 length    of all that follows
+    u8  kind      see KINDS; 3 zero bytes
+    u32 header    length of the header, a multiple of 8
+    header        JSON in ASCII, filled up with spaces
+    arrays        little-endian, each filled up to a multiple of 8
+
+Nothing is pickled, and each side takes the other for hostile: whatever arrives, only WireError comes out.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+import numpy as np
+
+from ebtop import __version__
+from ebtop.sanitise import sanitise
+from ebtop.source import wire_tick
+from ebtop.source.wire_arrays import ArrayReader, ArrayWriter, WireError, padding
+from ebtop.source.wire_values import decoder, dump, load, plain
+from ebtop.tick import (
+    Command,
+    Gone,
+    Load,
+    Message,
+    Notice,
+    ProcessDetails,
+    Resolve,
+    SetFocus,
+    Stop,
+    Tick,
+    ToolState,
+    Unload,
+    Vitals,
+)
+
+__all__ = ["MAX_COMMAND", "MAX_MESSAGE", "VERSION", "CommandReader", "Reader", "WireError", "Writer"]
+
+VERSION = 1
+"""Of the protocol. Any change to a message is a new version."""
+
+MAX_MESSAGE = 1 << 30
+MAX_COMMAND = 1 << 20
+MAX_HEADER = 64 << 20
+"""Parsed JSON takes many times its size in memory; arrays do not."""
+
+MESSAGES: Mapping[int, Any] = {1: Tick, 2: ToolState, 3: Vitals, 4: ProcessDetails, 5: Notice, 6: Gone}
+COMMANDS: Mapping[int, Any] = {32: Load, 33: Unload, 34: SetFocus, 35: Resolve, 36: Stop}
+KINDS = {kind: number for number, kind in {**MESSAGES, **COMMANDS}.items()}
+
+_MAGIC = b"\x89ebtop\r\n"  # as PNG's: shows at once a stream that was taken for text on its way
+_HELLO = struct.Struct("<8sI20s")
+_PREFIX = struct.Struct("<IB3sI")
+_BEHIND_LENGTH = _PREFIX.size - 4
+_MAX_BUFFERS = 512  # Linux takes 1,024 in one writev(2)
+
+Received = TypeVar("Received", Message, Command)
+
+
+class HasFileno(Protocol):
+    """An open file or socket. Its own buffering is passed by."""
+
+    def fileno(self) -> int:
+        """The file descriptor."""
+        ...
+
+
+def _descriptor(stream: int | HasFileno) -> int:
+    return stream if isinstance(stream, int) else stream.fileno()
+
+
+class Writer:
+    """Writes messages or commands to a blocking file descriptor; says hello at once. Any thread may send."""
+
+    def __init__(self, stream: int | HasFileno, limit: int = MAX_MESSAGE) -> None:
+        self._fd = _descriptor(stream)
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._write([_HELLO.pack(_MAGIC, VERSION, __version__.encode())])
+
+    def send(self, message: Message | Command) -> None:
+        """Write one message whole.
+
+        Raises WireError, before anything is written, if it cannot be sent (too long, values of other types);
+        OSError as write(2) gives it, after which the stream is of no more use.
+        """
+        arrays = ArrayWriter()
+        header = wire_tick.encode(message, arrays) if isinstance(message, Tick) else plain(message)
+        text = dump(header)
+        text += b" " * padding(len(text))
+        length = _BEHIND_LENGTH + len(text) + arrays.nbytes
+        if length > self._limit or len(text) > MAX_HEADER:
+            raise WireError(f"a {type(message).__name__} of {length} bytes is longer than the {self._limit} allowed")
+        prefix = _PREFIX.pack(length, KINDS[type(message)], bytes(3), len(text))
+        with self._lock:
+            self._write([prefix + text, *arrays.buffers])
+
+    def _write(self, buffers: Sequence[memoryview | bytes]) -> None:
+        left = [memoryview(buffer) for buffer in buffers]
+        at = 0
+        while at < len(left):
+            written = os.writev(self._fd, left[at : at + _MAX_BUFFERS])
+            while at < len(left) and written >= len(left[at]):
+                written -= len(left[at])
+                at += 1
+            if written:
+                left[at] = left[at][written:]
+
+
+class _FrameReader(Generic[Received]):
+    """Reads frames of some kinds from a blocking file descriptor."""
+
+    def __init__(self, stream: int | HasFileno, kinds: Mapping[int, Any], limit: int) -> None:
+        self._fd = _descriptor(stream)
+        self._kinds = kinds
+        self._limit = limit
+
+    def __iter__(self) -> Iterator[Received]:
+        """Messages as they come, until the stream ends after a whole frame.
+
+        Raises WireError for anything that is not the protocol (then stop reading); OSError as read(2) gives it.
+        """
+        if not self._hello():
+            return
+        while (prefix := self._read_some(_PREFIX.size)) is not None:
+            yield cast(Received, self._frame(*_PREFIX.unpack(prefix)))
+
+    def _hello(self) -> bool:
+        raw = self._read_some(_HELLO.size, _MAGIC)
+        if raw is None:
+            return False
+        _, version, program = _HELLO.unpack(raw)
+        if version != VERSION:
+            name = sanitise(program.rstrip(b"\0").decode("utf-8", "surrogateescape"))
+            raise WireError(
+                f"the other side is ebtop {name} with protocol {version}, "
+                f"this is ebtop {__version__} with protocol {VERSION}: install the same version on both"
+            )
+        return True
+
+    def _frame(self, length: int, number: int, zeros: bytes, header: int) -> Any:
+        kind = self._kinds.get(number)
+        if kind is None or zeros != bytes(3):
+            raise WireError(f"a frame of kind {number}, which has no place in this direction")
+        if not _BEHIND_LENGTH <= length <= self._limit:
+            raise WireError(f"a frame of {length} bytes; {self._limit} are allowed")
+        if header % 8 or header > min(length - _BEHIND_LENGTH, MAX_HEADER):
+            raise WireError("a frame whose header is too long")
+        body = self._read_body(length - _BEHIND_LENGTH)
+        arrays = ArrayReader(body[header:])
+        parsed = load(bytes(body[:header]))
+        message = wire_tick.decode(parsed, arrays) if kind is Tick else decoder(kind)(parsed)
+        arrays.finish()
+        return message
+
+    def _read_some(self, size: int, begins: bytes = b"") -> bytes | None:
+        """So many bytes, or None if the stream ends before the first. Stops early where it must begin otherwise."""
+        got = bytearray()
+        while len(got) < size:
+            chunk = os.read(self._fd, size - len(got))
+            if not chunk and not got:
+                return None
+            got += chunk
+            if got[: len(begins)] != begins[: len(got)]:
+                raise WireError(f"no ebtop stream: it begins with {bytes(got)!r}")
+            if not chunk:
+                raise WireError("the stream ends inside of a frame")
+        return bytes(got)
+
+    def _read_body(self, size: int) -> memoryview:
+        # Not zeroed: it costs memory only as far as it is filled, as a short stream may announce a long frame.
+        body = np.empty(size, np.uint8).data
+        at = 0
+        while at < size:
+            got = os.readv(self._fd, [body[at:]])
+            if not got:
+                raise WireError("the stream ends inside of a frame")
+            at += got
+        return body
+
+
+class Reader(_FrameReader[Message]):
+    """What capture sends. The arrays of Ticks are read-only views of the buffers they were received in."""
+
+    def __init__(self, stream: int | HasFileno, limit: int = MAX_MESSAGE) -> None:
+        super().__init__(stream, MESSAGES, limit)
+
+
+class CommandReader(_FrameReader[Command]):
+    """What the unprivileged side sends to capture."""
+
+    def __init__(self, stream: int | HasFileno, limit: int = MAX_COMMAND) -> None:
+        super().__init__(stream, COMMANDS, limit)
+
+
+for _kind in KINDS:
+    if _kind is not Tick:
+        decoder(_kind)  # a message that the protocol has no form for is found here, not on its way

@@ -1,0 +1,116 @@
+"""Ticks on the wire. Events, rows, bucket counts and stacks are arrays; what repeats (stack frames) is sent once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from ebtop.source.wire_arrays import Array, ArrayReader, ArrayWriter, WireError
+from ebtop.source.wire_values import decoder, integer, items, mapping, plain, string
+from ebtop.tick import Cost, Frame, Histogram, Stack, Tick
+from ebtop.tool import Names
+
+_FIELDS = {"tool", "start", "end", "lost", "cost", "names", "events", "rows", "histograms", "stacks"}
+_lost = decoder(Mapping[str, int])
+_cost = decoder(Cost)
+_frame = decoder(Frame)
+
+
+def encode(tick: Tick, arrays: ArrayWriter) -> dict[str, Any]:
+    """The header of a tick; its arrays are added to `arrays` in the order in which `decode` takes them."""
+    return {
+        "tool": tick.tool,
+        "start": tick.start,
+        "end": tick.end,
+        "lost": dict(tick.lost),
+        "cost": plain(tick.cost),
+        "names": {domain: [list(known), list(known.values())] for domain, known in tick.names.items()},
+        "events": [arrays.add(batch) for batch in tick.events],
+        "rows": None if tick.rows is None else arrays.add(tick.rows),
+        "histograms": _encode_histograms(tick.histograms, arrays) if tick.histograms else None,
+        "stacks": _encode_stacks(tick.stacks, arrays) if tick.stacks else None,
+    }
+
+
+def decode(header: Any, arrays: ArrayReader) -> Tick:
+    """The tick of a header; its arrays are views of the frame."""
+    if mapping(header).keys() != _FIELDS:
+        raise WireError("the fields are not those of a Tick")
+    return Tick(
+        tool=string(header["tool"]),
+        start=integer(header["start"]),
+        end=integer(header["end"]),
+        lost=_lost(header["lost"]),
+        cost=_cost(header["cost"]),
+        names=_decode_names(header["names"]),
+        events=tuple(arrays.structured(said) for said in items(header["events"])),
+        rows=None if header["rows"] is None else arrays.structured(header["rows"]),
+        histograms=_decode_histograms(header["histograms"], arrays),
+        stacks=_decode_stacks(header["stacks"], arrays),
+    )
+
+
+def _decode_names(value: Any) -> Names:
+    names: dict[str, dict[int, str | int]] = {}
+    for domain, pair in mapping(value).items():
+        keys, known = items(pair, 2)
+        _only({int}, items(keys))
+        _only({int, str}, items(known, len(keys)))
+        names[domain] = dict(zip(keys, known, strict=True))
+    return names
+
+
+def _only(allowed: set[type], values: Iterable[Any]) -> None:
+    """Check the types of many values at once."""
+    if not set(map(type, values)) <= allowed:
+        raise WireError("a list holds what it may not")
+
+
+def _encode_histograms(histograms: tuple[Histogram, ...], arrays: ArrayWriter) -> list[Any]:
+    said = [[h.group, h.key, h.label, len(h.counts)] for h in histograms]
+    return [said, arrays.add(np.concatenate([h.counts for h in histograms]))]
+
+
+def _decode_histograms(value: Any, arrays: ArrayReader) -> tuple[Histogram, ...]:
+    if value is None:
+        return ()
+    said, counts = items(value, 2)
+    heads = [items(head, 4) for head in items(said)]
+    pieces = arrays.split(counts, "<u8", [integer(head[3]) for head in heads])
+    return tuple(
+        Histogram(string(group), integer(key), string(label), piece)
+        for (group, key, label, _), piece in zip(heads, pieces, strict=True)
+    )
+
+
+def _encode_stacks(stacks: tuple[Stack, ...], arrays: ArrayWriter) -> list[Any]:
+    """Each different frame once, and for all stacks in a row which frames they consist of."""
+    numbers: dict[Frame, int] = {}
+    path: Array = np.fromiter(
+        (numbers.setdefault(frame, len(numbers)) for frame in chain.from_iterable(s.frames for s in stacks)),
+        dtype="<u4",
+    )
+    said = [[len(s.frames), s.count, s.pid, s.tid, s.comm] for s in stacks]
+    return [list(numbers), said, arrays.add(path)]
+
+
+def _decode_stacks(value: Any, arrays: ArrayReader) -> tuple[Stack, ...]:
+    if value is None:
+        return ()
+    table, said, path = items(value, 3)
+    frames = [_frame(frame) for frame in items(table)]
+    heads = [items(head, 5) for head in items(said)]
+    pieces = arrays.split(path, "<u4", [integer(head[0]) for head in heads])
+    return tuple(
+        Stack(_look_up(frames, piece), integer(count), integer(pid), integer(tid), string(comm))
+        for (_, count, pid, tid, comm), piece in zip(heads, pieces, strict=True)
+    )
+
+
+def _look_up(frames: list[Frame], path: Array) -> tuple[Frame, ...]:
+    if len(path) and int(path.max()) >= len(frames):
+        raise WireError("a stack names a frame that was not sent")
+    return tuple(map(frames.__getitem__, path.tolist()))
