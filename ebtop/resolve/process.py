@@ -1,0 +1,168 @@
+"""What /proc says of processes. Any of them may vanish at any step, and all that it says was chosen by someone."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import time
+from collections import defaultdict
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from ebtop.resolve.bounded import BoundedCache
+from ebtop.resolve.container import container_of
+from ebtop.resolve.regularfile import read_bounded
+from ebtop.tick import Ancestor, ProcessDetails
+from ebtop.tool import text
+
+_MAX_ARGUMENTS = 128 << 10
+_MAX_ANCESTOR_ARGUMENTS = 4096
+_MAX_ANCESTORS = 64
+_MAX_FILE = 64 << 10
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+_known_comms: BoundedCache[int, str] = BoundedCache(16384, 2 << 20)
+_known_details: BoundedCache[int, tuple[ProcessDetails, int]] = BoundedCache(512, 8 << 20)
+
+
+def details(pid: int) -> ProcessDetails:
+    """What is known of a process; of one that is gone what was known when it was last asked for. Never raises."""
+    known = _known_details.get(pid)
+    try:
+        found, start = _read_details(pid)
+    except (OSError, ValueError, IndexError):
+        return replace(known[0], alive=False) if known else ProcessDetails(pid, alive=False, comm=_known(pid))
+    if known and known[1] == start and not found.exe:  # a zombie has lost these
+        found = replace(found, exe=known[0].exe, cwd=known[0].cwd, argv=found.argv or known[0].argv)
+    _known_details.put(pid, (found, start), 1000 + sum(len(argument) + 60 for argument in found.argv))
+    return found
+
+
+def _read_details(pid: int) -> tuple[ProcessDetails, int]:
+    """The details, and when the process started, which tells it from others that had its pid."""
+    name, parent, threads, start, pages = _stat(pid)
+    _known_comms.put(pid, name, len(name) + 100)
+    cgroup, container = _cgroup(pid)
+    found = ProcessDetails(
+        pid,
+        alive=True,
+        comm=name,
+        exe=_link(f"/proc/{pid}/exe"),
+        cwd=_link(f"/proc/{pid}/cwd"),
+        user=_user(pid),
+        cgroup=cgroup,
+        container=container,
+        argv=_argv(pid, _MAX_ARGUMENTS),
+        ancestors=_ancestors(pid, parent),
+        threads=threads,
+        rss=pages * _PAGE,
+        age_s=max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - start / _TICKS),
+    )
+    return found, start
+
+
+def _stat(pid: int) -> tuple[str, int, int, int, int]:
+    """(comm, ppid, threads, start in ticks since boot, resident pages), see proc_pid_stat(5).
+
+    Raises OSError, ValueError, IndexError.
+    """
+    data = read_bounded(f"/proc/{pid}/stat", 4096)
+    opened, closed = data.index(b"("), data.rindex(b")")  # the name between them may hold anything
+    fields = data[closed + 2 :].split()
+    return text(data[opened + 1 : closed]), int(fields[1]), int(fields[17]), int(fields[19]), int(fields[21])
+
+
+def _link(path: str) -> str:
+    try:
+        return str(Path(path).readlink())
+    except OSError:
+        return ""
+
+
+def _user(pid: int) -> str:
+    """The name of the process's effective user."""
+    try:
+        status = read_bounded(f"/proc/{pid}/status", _MAX_FILE)
+        uids = next(line for line in status.splitlines() if line.startswith(b"Uid:"))
+        return user_name(int(uids.split()[2]))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return ""
+
+
+@lru_cache(maxsize=1024)
+def user_name(uid: int) -> str:
+    """The name of a user; the number itself when it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OverflowError):
+        return str(uid)
+
+
+def _cgroup(pid: int) -> tuple[str, str]:
+    """The cgroup2 path and the container; on hosts with cgroup v1 the container may be in those paths only."""
+    try:
+        lines = text(read_bounded(f"/proc/{pid}/cgroup", _MAX_FILE)).splitlines()
+    except OSError:
+        return "", ""
+    paths = [
+        (controllers, path) for _, controllers, path in (line.split(":", 2) for line in lines if line.count(":") > 1)
+    ]
+    unified = next((path for controllers, path in paths if not controllers), "")
+    return unified, next(filter(None, map(container_of, [unified, *(path for _, path in paths)])), "")
+
+
+def _argv(pid: int, limit: int) -> tuple[str, ...]:
+    try:
+        data = read_bounded(f"/proc/{pid}/cmdline", limit)
+    except OSError:
+        return ()
+    return tuple(text(argument) for argument in data.removesuffix(b"\0").split(b"\0")) if data else ()
+
+
+def _ancestors(pid: int, parent: int) -> tuple[Ancestor, ...]:
+    """The parent first, pid 1 (or the first process of the pid namespace) last."""
+    found: list[Ancestor] = []
+    seen = {pid}
+    while parent > 0 and parent not in seen and len(found) < _MAX_ANCESTORS:
+        seen.add(parent)
+        try:
+            name, above, *_ = _stat(parent)
+        except (OSError, ValueError, IndexError):
+            break
+        found.append(Ancestor(parent, name, _argv(parent, _MAX_ANCESTOR_ARGUMENTS)))
+        parent = above
+    return tuple(found)
+
+
+def descendants(pid: int) -> set[int]:
+    """All processes below `pid`, without itself, as of one pass over /proc. Empty when there is no such process."""
+    children: defaultdict[int, list[int]] = defaultdict(list)
+    for entry in os.scandir("/proc"):
+        if entry.name.isdecimal():
+            try:
+                children[_stat(int(entry.name))[1]].append(int(entry.name))
+            except (OSError, ValueError, IndexError):
+                continue
+    found: set[int] = set()
+    waiting = [pid]
+    while waiting:
+        new = [child for child in children[waiting.pop()] if child not in found and child != pid]
+        found.update(new)
+        waiting.extend(new)
+    return found
+
+
+def comm(pid: int) -> str:
+    """The name of a process, the last known one when it is gone, "" when it was never seen. Never raises."""
+    try:
+        name = text(read_bounded(f"/proc/{pid}/comm", 64).removesuffix(b"\n"))
+    except OSError:
+        return _known(pid)
+    _known_comms.put(pid, name, len(name) + 100)
+    return name
+
+
+def _known(pid: int) -> str:
+    return _known_comms.get(pid) or ""

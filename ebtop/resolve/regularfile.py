@@ -1,0 +1,60 @@
+"""Opens files whose paths others chose, without side effects: never a device, a FIFO or, if unwanted, a symlink."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import NamedTuple
+
+
+class Identity(NamedTuple):
+    """Tells one state of one file from all others. `mtime` is ns."""
+
+    device: int
+    inode: int
+    size: int
+    mtime: int
+
+    @classmethod
+    def of(cls, fd: int) -> Identity:
+        """The identity of an open file."""
+        status = os.fstat(fd)
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def open_regular(path: str, *, dir_fd: int | None = None, follow: bool = True) -> int:
+    """A file descriptor to read the regular file `path` with. Raises OSError, EINVAL when it is none.
+
+    Opening a device can act (a watchdog starts, a tape rewinds) and opening a FIFO can wait. So the path is only
+    resolved at first, looked at, and opened for reading through /proc/self/fd, where nobody can exchange it.
+    """
+    flags = os.O_PATH | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    place = os.open(path, flags, dir_fd=dir_fd)
+    try:
+        if not stat.S_ISREG(os.fstat(place).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    finally:
+        os.close(place)
+
+
+def read_bounded(path: str, limit: int) -> bytes:
+    """At most `limit` bytes of a /proc file or another small one. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return read_all(fd, limit)
+    finally:
+        os.close(fd)
+
+
+def read_all(fd: int, limit: int) -> bytes:
+    """From the current position to the end, at most `limit` bytes. Raises OSError."""
+    parts: list[bytes] = []
+    while limit > 0:
+        part = os.read(fd, min(limit, 1 << 20))
+        if not part:
+            break
+        parts.append(part)
+        limit -= len(part)
+    return b"".join(parts)

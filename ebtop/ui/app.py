@@ -1,0 +1,182 @@
+"""The dashboard: a source and a set of tools on one screen."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from ebtop.config import Config, ConfigError
+from ebtop.sanitise import sanitise
+from ebtop.source import Source
+from ebtop.tick import Notice
+from ebtop.tool import Tool
+from ebtop.ui import theme
+from ebtop.ui.choose import Choose
+from ebtop.ui.filterbar import FilterBar
+from ebtop.ui.help import Help
+from ebtop.ui.panes import Panes, panes_class
+from ebtop.ui.reader import Reader, Refreshed
+from ebtop.ui.table import Table
+from ebtop.ui.views import view_class
+
+
+class Dashboard(App[None]):
+    """Shows what a source says. It reads, asks and draws; it starts no capture itself.
+
+    `first` is the pane to begin with; `notes` are shown in the header ("running as root"); `restart` gives a new
+    source after the first has ended. Raises ConfigError for keys or a theme that the config names and nobody knows.
+    """
+
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True, id="app.interrupt"),
+    ]
+
+    def __init__(
+        self,
+        source: Source,
+        tools: Sequence[Tool],
+        first: str | None = None,
+        *,
+        interval_s: float = 1.0,
+        notes: Sequence[str] = (),
+        config: Config | None = None,
+        restart: Callable[[], Source] | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        super().__init__()
+        if not tools:
+            raise ValueError("a dashboard needs at least one tool")
+        self._config = config or Config()
+        self._tools = tuple(tools)
+        self._first = first if first in {t.name for t in tools} else tools[0].name
+        self._restart = restart
+        self._notice: Notice | None = None
+        self._panes = panes_class(tools)(tools, notes, interval_s)
+        self.reader = Reader(source, tools, self.post_message, self._config.history, clock)
+        self.register_theme(theme.QUIET)
+        self.theme = self._chosen_theme()
+        if self._config.keys:
+            try:
+                check_keys(self._config.keys, bindings_by_scope(tools, type(self._panes)))
+            except ConfigError as error:
+                raise ConfigError(f"{self._where}{error}") from None
+            self.set_keymap(self._config.keys)
+
+    def get_default_screen(self) -> Screen[None]:
+        """The panes."""
+        return self._panes
+
+    def on_mount(self) -> None:
+        """Begin."""
+        self.reader.start(self._first)
+        if not self._panes.current:  # else a key was faster
+            self._panes.show_pane(self._first)
+
+    def on_unmount(self) -> None:
+        """End the source with the screen."""
+        self.reader.stop()
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether somebody knows how to start capture again."""
+        return self._restart is not None
+
+    def restart(self, first: str) -> None:
+        """Start capture again, in a thread: it may take a while."""
+        if self._restart is not None:
+            self.run_worker(lambda: self._start_again(first), thread=True, exclusive=True, exit_on_error=False)
+
+    def _start_again(self, first: str) -> None:
+        if self._restart is None:
+            return
+        try:
+            source = self._restart()
+        except Exception as error:  # noqa: BLE001  the user asked for it, and is to read why it did not work
+            self.call_from_thread(self._say, f"capture did not start: {error}", True)
+            return
+        self.reader.restart(source, first)
+
+    def on_refreshed(self, message: Refreshed) -> None:
+        """A new picture."""
+        self._panes.refreshed(message)
+        for notice in self._unread(message.snapshot.notices):
+            self._say(notice.text, notice.error)
+
+    def _unread(self, notices: Sequence[Notice]) -> Iterator[Notice]:
+        read = next((i for i, n in enumerate(notices) if n is self._notice), -1)
+        yield from notices[read + 1 :]
+        self._notice = notices[-1] if notices else self._notice
+
+    def _say(self, text: str, error: bool) -> None:
+        self.notify(sanitise(text), severity="error" if error else "information", markup=False, timeout=8)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """What the palette offers: panes, the keys of what is shown, themes."""
+        for tool in self._tools:
+            yield SystemCommand(f"pane {tool.name}", tool.title, lambda name=tool.name: self._panes.show_pane(name))
+        done: set[str] = set()
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if binding.id and binding.description and active.enabled and binding.action not in done:
+                done.add(binding.action)
+                if not binding.action.startswith("pane(") and binding.action != "app.command_palette":
+                    yield SystemCommand(
+                        binding.description.lower(),
+                        f"{binding.tooltip or binding.description} ({self.get_key_display(binding)})",
+                        lambda a=binding.action, n=active.node: self.call_later(self.run_action, a, n),
+                    )
+        yield SystemCommand("theme", "Choose other colours", self.search_themes)
+
+    def _chosen_theme(self) -> str:
+        wanted = self._config.theme or theme.default_theme()
+        if wanted not in self.available_themes:
+            near = difflib.get_close_matches(wanted, self.available_themes, n=3) or sorted(self.available_themes)
+            raise ConfigError(f"{self._where}no theme {wanted!r}; there are {', '.join(near)}")
+        return wanted
+
+    @property
+    def _where(self) -> str:
+        return f"{self._config.path}: " if self._config.path else ""
+
+
+def bindings_by_scope(tools: Sequence[Tool], panes: type[Panes]) -> Mapping[str, Sequence[Binding]]:
+    """All bindings that have an id, by the class they belong to."""
+    classes: list[type] = [
+        Dashboard,
+        panes,
+        *dict.fromkeys(view_class(t.kind) for t in tools),
+        Table,
+        FilterBar,
+        Choose,
+        Help,
+    ]
+    return {cls.__name__: [b for b in _bindings(cls) if b.id] for cls in classes}
+
+
+def _bindings(cls: type) -> Iterator[Binding]:
+    for base in cls.__mro__:
+        if base.__module__.startswith("ebtop.") or base.__name__ == "ToolPanes":
+            yield from (b for b in vars(base).get("BINDINGS", ()) if isinstance(b, Binding))
+
+
+def check_keys(keys: Mapping[str, str], scopes: Mapping[str, Sequence[Binding]]) -> None:
+    """Raises ConfigError for an id that no binding has, and for a key that would mean two things in one place."""
+    known = sorted({b.id for bindings in scopes.values() for b in bindings if b.id})
+    for name in keys:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3) or known[:8]
+            raise ConfigError(f"keys: nothing is called {name!r}; there are {', '.join(near)}")
+    for bindings in scopes.values():
+        taken: dict[str, str] = {}
+        for binding in bindings:
+            for key in keys.get(binding.id or "", binding.key).split(","):
+                other = taken.setdefault(key.strip(), binding.id or "")
+                if other != binding.id and (binding.id in keys or other in keys):
+                    raise ConfigError(f"keys: {key.strip()!r} would mean both {other} and {binding.id}")

@@ -1,0 +1,58 @@
+"""A line of the screen that is drawn again only when what it says has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from rich.style import Style
+from rich.text import Text
+from textual.widget import Widget
+
+
+class Line(Widget):
+    """One line. Subclasses say what it holds in `text(width)`."""
+
+    DEFAULT_CSS = """
+    Line {
+        height: 1; width: 1fr; padding: 0 1;
+        & > .line--dim { color: $text-muted; }
+        & > .line--warn { color: $warning; text-style: bold; }
+        & > .line--accent { color: $accent; }
+        & > .line--good { color: $success; }
+        & > .line--strong { text-style: bold; }
+        & > .line--chosen { color: $block-cursor-foreground; background: $block-cursor-background; text-style: bold; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "line--dim",
+        "line--warn",
+        "line--accent",
+        "line--good",
+        "line--strong",
+        "line--chosen",
+    }
+    TONES: ClassVar[tuple[str, ...]] = ("dim", "warn", "accent", "good", "strong", "chosen")
+
+    _drawn: Text | None = None
+
+    def text(self, width: int) -> Text:
+        """What the line says in so many cells."""
+        raise NotImplementedError
+
+    @property
+    def styles_by_tone(self) -> Mapping[str, Style]:
+        """The theme's styles for parts; only the chosen one brings its own background."""
+        found = {tone: self.get_component_rich_style(f"line--{tone}") for tone in self.TONES}
+        return {t: s if t == "chosen" else Style(color=s.color, bold=s.bold, dim=s.dim) for t, s in found.items()}
+
+    def render(self) -> Text:
+        """The line."""
+        self._drawn = self.text(self.content_size.width)
+        return self._drawn
+
+    def changed(self) -> None:
+        """What it says may have changed: draw it again if so."""
+        if self.is_mounted and self._drawn != (now := self.text(self.content_size.width)):
+            self._drawn = now
+            self.refresh()

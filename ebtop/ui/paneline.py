@@ -1,0 +1,85 @@
+"""The pane's own line: what it measures, with which probes, what that costs, how much there is, what was lost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from ebtop.model.format import count, duration
+from ebtop.model.snapshot import ToolSnapshot
+from ebtop.sanitise import sanitise
+from ebtop.tick import Phase, Tick
+from ebtop.ui.fit import Part, line
+from ebtop.ui.line import Line
+
+_RECENT = 3
+"""Rates and costs are those of so many ticks."""
+
+
+def produced(tick: Tick) -> int:
+    """What a tick holds, whatever its kind: events, values in histograms, samples."""
+    values = sum(int(h.counts.sum()) for h in tick.histograms if h.group == "all")
+    return tick.event_count + values + sum(stack.count for stack in tick.stacks)
+
+
+def probe_names(probes: Sequence[str], short: bool = False) -> str:
+    """`raw_tracepoint:sys_enter` and its like, put together by kind: `raw tracepoint sys_enter, sys_exit`."""
+    kinds: dict[str, list[str]] = {}
+    for probe in probes:
+        kind, _, target = probe.partition(":")
+        kinds.setdefault(kind.replace("_", " "), []).append(target.rpartition(":")[2])
+    if short:
+        return sanitise(", ".join(f"{len(targets)} {kind}{'s'[: len(targets) > 1]}" for kind, targets in kinds.items()))
+    return sanitise("; ".join(f"{kind} {', '.join(targets)}" for kind, targets in kinds.items()))
+
+
+def parts(snapshot: ToolSnapshot, key: str, gone: bool) -> list[list[Part]]:
+    """The line in several lengths, the longest first."""
+    tool, state, recent = snapshot.tool, snapshot.state, snapshot.ticks[-_RECENT:]
+    head = Part(f"{key} {tool.name}", "strong")
+    end = _measured(recent, gone) if state.phase is not Phase.FAILED else []
+    lost = sum(snapshot.lost.values())
+    end.append(Part(f"lost {count(lost)} ▲" if lost else "lost 0", "warn" if lost else "dim"))
+    long, short = probe_names(state.probes), probe_names(state.probes, short=True)
+    brief = re.split("[:,]", tool.title)[0]
+    return [
+        [head, Part(title, rank=title_rank), Part(probes, "dim", 9), *end]
+        for title, probes, title_rank in (
+            (tool.title, long, 0),
+            (brief, long, 0),
+            (tool.title, short, 0),
+            (brief, short, 4),
+        )
+    ]
+
+
+def _measured(recent: Sequence[Tick], gone: bool) -> list[Part]:
+    if not recent or gone:
+        return []
+    runs = sum(t.cost.run_count for t in recent)
+    seconds = (recent[-1].end - recent[0].start) / 1e9
+    each = f"{duration(sum(t.cost.run_ns for t in recent) / runs)} each" if runs else ""
+    rate = f"{count(sum(map(produced, recent)) / seconds)}/s" if seconds > 0 else ""
+    return [Part(each, "dim", 2), Part(rate, "", 1)]
+
+
+class PaneLine(Line):
+    """Draws the longest form that fits."""
+
+    def __init__(self) -> None:
+        super().__init__(id="paneline")
+        self._forms: list[list[Part]] = []
+
+    def show(self, snapshot: ToolSnapshot, key: str, gone: bool) -> None:
+        """Say what is so of this tool now."""
+        self._forms = parts(snapshot, key, gone)
+        self.changed()
+
+    def text(self, width: int) -> Text:
+        """The line."""
+        for form in self._forms:
+            if sum(len(p.text) + 3 for p in form if p.text) <= width + 3:
+                return line(form, [], width + 3, self.styles_by_tone)
+        return line(self._forms[-1], [], width, self.styles_by_tone) if self._forms else Text()

@@ -1,0 +1,223 @@
+"""The threads behind the screen: one reads the source, one keeps the history and prepares what is shown.
+
+The screen gets one immutable `Refreshed` at a time, at most four a second for news and sooner for what the user asked.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from textual.message import Message as ScreenMessage
+
+from ebtop.model.history import DEFAULT_BUDGET, History
+from ebtop.model.snapshot import Snapshot, ToolSnapshot
+from ebtop.source import Source
+from ebtop.tick import Command, Focus, Gone, Load, Message, SetFocus
+from ebtop.tool import Tool
+from ebtop.ui.cost import OwnCost
+
+REFRESH_S = 0.25
+"""The least time between two refreshes that nobody asked for."""
+
+_GATHER_S = 0.03
+"""Ticks of several tools come close together: wait so long for the rest of them."""
+
+
+class Prepares(Protocol):
+    """The part of a view that the reader uses."""
+
+    tool: Tool
+
+    def prepare(self, snapshot: ToolSnapshot, wanted: object | None) -> object | None:
+        """What the view will be shown."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What was prepared for a view. `serial` grows with each; `error` is set where preparing failed."""
+
+    serial: int
+    tool: str
+    wanted: object | None
+    snapshot: ToolSnapshot
+    result: object | None
+    error: str = ""
+
+
+class Refreshed(ScreenMessage):
+    """The newest picture; a later one takes the place of one that the screen has not come to."""
+
+    def __init__(self, snapshot: Snapshot, shown: Shown | None, paused: int | None) -> None:
+        super().__init__()
+        self.snapshot = snapshot
+        self.shown = shown
+        self.paused = paused
+
+    def can_replace(self, message: ScreenMessage) -> bool:
+        """Each holds all that the one before it held."""
+        return isinstance(message, Refreshed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    view: Prepares
+    wanted: object | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Attach:
+    source: Source
+
+
+class _Stop:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class _From:
+    """A message and the source that it came from: what an old source still says after a restart is not wanted."""
+
+    source: Source
+    message: Message
+
+
+_Item = _Look | _Pause | _Attach | _Stop | _From
+
+
+class Reader:
+    """Reads a source and prepares pictures. Its public methods may be called from the UI thread; none of them waits."""
+
+    def __init__(
+        self,
+        source: Source,
+        tools: Sequence[Tool],
+        post: Callable[[Refreshed], object],
+        budget: int = DEFAULT_BUDGET,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._source = source
+        self._tools = tuple(tools)
+        self._post = post
+        self._clock = clock
+        self._history = History(tools, budget)
+        self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._cost = OwnCost()
+        self._focus: Focus | None = None
+        self._look: _Look | None = None
+        self._shown: Shown | None = None
+        self._frozen: Snapshot | None = None
+        self._stale = False  # the shown pane's data or wishes changed since it was prepared
+        self._posted = 0.0
+        self._thread = threading.Thread(target=self._run, name="prepare", daemon=True)
+
+    def start(self, first: str) -> None:
+        """Begin reading; the tools are asked for, `first` before the others."""
+        self._attach(self._source, first)
+        self._thread.start()
+
+    def look(self, view: Prepares, wanted: object | None) -> None:
+        """Show this view's tool, as it is wanted."""
+        self._inbox.put(_Look(view, wanted))
+
+    def pause(self, on: bool) -> None:
+        """Let what is shown stand still, or go on with the newest. What stands still stays in memory beside History."""
+        self._inbox.put(_Pause(on))
+
+    def send(self, command: Command) -> None:
+        """Hand a command to the source. The focus is remembered, for a source that is started again."""
+        if isinstance(command, SetFocus):
+            self._focus = command.focus
+        self._source.send(command)
+
+    def restart(self, source: Source, first: str) -> None:
+        """Go on with another source; what is held stays."""
+        self._source = source
+        self._inbox.put(_Attach(source))
+        self._attach(source, first)
+        if self._focus is not None:
+            source.send(SetFocus(self._focus))
+
+    def stop(self) -> None:
+        """End the source and the threads."""
+        self._inbox.put(_Stop())
+        self._source.close()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2.0)
+
+    def _attach(self, source: Source, first: str) -> None:
+        threading.Thread(target=self._pump, args=(source,), name="read", daemon=True).start()
+        for tool in sorted(self._tools, key=lambda t: t.name != first):
+            source.send(Load(tool.name))
+
+    def _pump(self, source: Source) -> None:
+        try:
+            for message in source.messages():
+                self._inbox.put(_From(source, message))
+        except Exception as error:  # noqa: BLE001  whatever the source dies of, the screen says it and stays
+            self._inbox.put(_From(source, Gone(f"{type(error).__name__}: {error}")))
+
+    def _run(self) -> None:
+        due: float | None = None  # when the news that there are will be shown
+        while True:
+            try:
+                item = self._inbox.get(timeout=None if due is None else max(due - time.monotonic(), 0.0))
+            except queue.Empty:
+                self._refresh()
+                due = None
+                continue
+            if isinstance(item, _Stop):
+                return
+            if self._take(item):
+                wait = _GATHER_S if isinstance(item, _From) else 0.0
+                now = time.monotonic()
+                earliest = max(self._posted + REFRESH_S, now + wait) if wait else now
+                due = earliest if due is None else min(due, earliest)
+
+    def _take(self, item: _Item) -> bool:
+        """Whether there is anything new to show."""
+        match item:
+            case _Look():
+                self._look = item
+                self._stale = True
+            case _Pause():
+                self._frozen = self._history.snapshot(self._clock()) if item.on else None
+                self._stale = True
+            case _Attach():
+                self._history.restarted()
+            case _From():
+                if item.source is not self._source:
+                    return False
+                self._history.add(item.message)
+                shown = self._look.view.tool.name if self._look else None
+                self._stale |= getattr(item.message, "tool", None) == shown and self._frozen is None
+        return True
+
+    def _refresh(self) -> None:
+        self._cost.measure()
+        live = replace(self._history.snapshot(self._clock()), screen_cpu=self._cost.cpu, screen_pss=self._cost.pss)
+        if self._look is not None and self._stale:
+            self._shown = self._prepared(self._look, self._frozen or live)
+            self._stale = False
+        self._posted = time.monotonic()
+        self._post(Refreshed(live, self._shown, self._frozen.time if self._frozen else None))
+
+    def _prepared(self, look: _Look, snapshot: Snapshot) -> Shown:
+        tool = snapshot.tools[look.view.tool.name]
+        serial = self._shown.serial + 1 if self._shown else 1
+        try:
+            result = look.view.prepare(tool, look.wanted)
+        except Exception as error:  # noqa: BLE001  a view that cannot prepare must say so, not end the thread
+            said = f"{type(error).__name__}: {error}"
+            return Shown(serial, look.view.tool.name, look.wanted, tool, None, said)
+        return Shown(serial, look.view.tool.name, look.wanted, tool, result)

@@ -1,0 +1,327 @@
+"""A list of any length, drawn a line at a time: the cursor stays on its row, whatever comes in around it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Protocol
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+GUTTER = 2
+"""Columns left of the first cell, for the cursor's mark."""
+
+_LEAST_LAST = 16
+"""The last column takes what is left, but no less than this (or its own width)."""
+
+
+class Cell(NamedTuple):
+    """A text that is safe to draw, and its tone: "" or one of dim, warn, accent."""
+
+    text: str
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A column of a table. `mark` is drawn behind the title; higher ranks go first when there is no room."""
+
+    key: str
+    title: str
+    width: int
+    rank: int = 5
+    right: bool = False
+    mark: str = ""
+
+    @property
+    def least(self) -> int:
+        """The width that holds the title too."""
+        return max(self.width, cell_len(self.title + self.mark))
+
+
+class Model(Protocol):
+    """What a table shows. Models are replaced, never changed. With `live_at_top` news come in above, else below."""
+
+    @property
+    def live_at_top(self) -> bool: ...
+
+    @property
+    def headings(self) -> Sequence[Heading]: ...
+
+    def __len__(self) -> int: ...
+
+    def key(self, row: int) -> Hashable:
+        """What tells this row from others, also in later models."""
+        ...
+
+    def find(self, key: Hashable) -> int | None:
+        """The row of a key, or one near it; None when there is none."""
+        ...
+
+    def cells(self, row: int, keys: Sequence[str]) -> Sequence[Cell]:
+        """The cells of a row in the columns of those keys."""
+        ...
+
+
+def fitting(headings: Sequence[Heading], width: int, keep: str = "") -> list[tuple[Heading, int]]:
+    """The headings that fit into `width`, and their widths; `keep` and the last stay. A column is whole or absent."""
+    left = list(headings)
+    while len(left) > 1:
+        needed = GUTTER + sum(h.least for h in left[:-1]) + len(left) - 1 + min(left[-1].least, _LEAST_LAST)
+        if needed <= width:
+            break
+        spare = [h for h in left[:-1] if h.key != keep] or left[:-1]
+        left.remove(max(spare, key=lambda h: h.rank))
+    rest = max(width - GUTTER - sum(h.least + 1 for h in left[:-1]), 1)
+    if left and left[-1].right:  # a number at the far edge would stand away from its row
+        rest = min(rest, left[-1].least)
+    return [(h, h.least) for h in left[:-1]] + [(left[-1], rest)] if left else []
+
+
+def padded(text: str, width: int, right: bool) -> str:
+    """Exactly `width` cells; what is cut ends in an ellipsis. Wide characters count as two."""
+    size = cell_len(text)
+    if size > width:
+        return set_cell_size(text, width - 1) + "…" if width > 1 else set_cell_size(text, width)
+    return " " * (width - size) + text if right else text + " " * (width - size)
+
+
+class Table(ScrollView, can_focus=True):
+    """Shows a Model."""
+
+    DEFAULT_CSS = """
+    Table {
+        width: 1fr; height: 1fr; overflow-x: hidden; overflow-y: scroll;
+        scrollbar-size-vertical: 1;
+        & > .table--heading { color: $text-muted; text-style: bold; }
+        & > .table--cursor { color: $block-cursor-foreground; background: $block-cursor-background; text-style: bold; }
+        & > .table--dim { color: $text-disabled; }
+        & > .table--warn { color: $warning; }
+        & > .table--accent { color: $accent; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "table--heading",
+        "table--cursor",
+        "table--dim",
+        "table--warn",
+        "table--accent",
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Up", show=False, id="table.up"),
+        Binding("down,j", "move(1)", "Down", show=False, id="table.down"),
+        Binding("pageup,b", "page(-1)", "Page up", show=False, id="table.page_up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="table.page_down"),
+        Binding("home", "first", "First row", show=False, id="table.first"),
+        Binding("end,G", "last", "Last row", show=False, id="table.last"),
+        Binding("enter", "choose", "Details", id="table.choose", tooltip="All fields of the row, and its process"),
+    ]
+
+    class Moved(Message):
+        """The cursor is on another row."""
+
+    class Chosen(Message):
+        """Enter, or a click on the row that the cursor was on."""
+
+    class HeadingClicked(Message):
+        """A click on a heading."""
+
+        def __init__(self, key: str) -> None:
+            super().__init__()
+            self.key = key
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  Textual's name for it
+        super().__init__(id=id)
+        self._model: Model | None = None
+        self._cursor = 0
+        self._cursor_key: Hashable | None = None
+        self._following = True
+        self._placing = False
+        self._strips: dict[tuple[int, bool], Strip] = {}
+        self.keep_heading = ""
+
+    @property
+    def model(self) -> Model | None:
+        """What is shown."""
+        return self._model
+
+    @property
+    def cursor(self) -> int | None:
+        """The row that the cursor is on."""
+        return self._cursor if self._model is not None and len(self._model) else None
+
+    @property
+    def following(self) -> bool:
+        """Whether the cursor stays at the end where news come in."""
+        return self._following
+
+    def set_model(self, model: Model, follow: bool = False) -> None:
+        """Show other rows. The cursor stays on its row and the row on its line; with `follow` it goes to the news."""
+        old = self._cursor_key
+        line = self._cursor - self._top
+        self._model = model
+        self._strips.clear()
+        self._following |= follow
+        found = None if self._following or old is None else model.find(old)
+        if self._following:
+            row = self._live_end
+        else:
+            row = found if found is not None else min(self._cursor, len(model) - 1) if model.live_at_top else 0
+        with self.prevent(Table.Moved):
+            self._placing = True
+            self.virtual_size = Size(0, len(model) + 1)
+            self._placing = False
+        self._put(row, top=row - line)
+        self.refresh()
+
+    @property
+    def _top(self) -> int:
+        """The row on the first line below the heading."""
+        return round(self.scroll_y)
+
+    @property
+    def _page(self) -> int:
+        """How many rows are seen at once."""
+        return max(self.size.height - 1, 1)
+
+    @property
+    def _live_end(self) -> int:
+        if self._model is None or self._model.live_at_top:
+            return 0
+        return max(len(self._model) - 1, 0)
+
+    def _put(self, row: int, top: int | None = None) -> None:
+        """Put the cursor on a row, the row on a line, and the line on the screen."""
+        count = len(self._model) if self._model is not None else 0
+        self._cursor = min(max(row, 0), max(count - 1, 0))
+        self._cursor_key = self._model.key(self._cursor) if self._model is not None and count else None
+        top = self._top if top is None else top
+        top = min(max(top, self._cursor - self._page + 1), self._cursor)
+        top = min(max(top, 0), max(count - self._page, 0))
+        if top != self._top:
+            self._placing = True
+            self.scroll_target_y = self.scroll_y = top
+            self._placing = False
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """The wheel and the scrollbar move the rows; the cursor comes along when it would leave the screen."""
+        super().watch_scroll_y(old_value, new_value)
+        if self._placing or self._model is None or round(old_value) == round(new_value):
+            return
+        self._go(min(max(self._cursor, self._top), self._top + self._page - 1), self._top)
+
+    def _go(self, row: int, top: int | None = None) -> None:
+        if self._model is None or not len(self._model):
+            return
+        self._put(row, top)
+        self._following = self._cursor == self._live_end
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor by rows."""
+        self._go(self._cursor + by)
+
+    def action_page(self, pages: int) -> None:
+        """Move by what is seen at once."""
+        step = pages * max(self._page - 1, 1)
+        self._go(self._cursor + step, self._top + step)
+
+    def action_first(self) -> None:
+        """To the first row."""
+        self._go(0)
+
+    def action_last(self) -> None:
+        """To the last row."""
+        self._go(len(self._model) - 1 if self._model is not None else 0)
+
+    def action_choose(self) -> None:
+        """Tell that the row is chosen."""
+        if self.cursor is not None:
+            self.post_message(self.Chosen())
+
+    def on_resize(self) -> None:
+        """Other columns may fit now; the cursor stays on the screen."""
+        self._strips.clear()
+        self._put(self._live_end if self._following else self._cursor)
+
+    def notify_style_update(self) -> None:
+        """Colours have changed."""
+        super().notify_style_update()
+        self._strips.clear()
+
+    def on_click(self, event: events.Click) -> None:
+        """A heading sorts, a row is gone to, the row of the cursor is chosen."""
+        if event.y == 0:
+            key = self._heading_at(event.x)
+            if key:
+                self.post_message(self.HeadingClicked(key))
+            return
+        row = self._top + event.y - 1
+        if self._model is None or row >= len(self._model):
+            return
+        if row == self._cursor:
+            self.action_choose()
+        else:
+            self._go(row)
+
+    def _heading_at(self, x: int) -> str:
+        start = GUTTER
+        for heading, width in self._columns():
+            if start <= x < start + width:
+                return heading.key
+            start += width + 1
+        return ""
+
+    def _columns(self) -> list[tuple[Heading, int]]:
+        if self._model is None:
+            return []
+        return fitting(self._model.headings, self.scrollable_content_region.width, self.keep_heading)
+
+    def render_line(self, y: int) -> Strip:
+        """The heading, then a row a line."""
+        width = self.scrollable_content_region.width
+        if y == 0:
+            return self._heading_strip().adjust_cell_length(width, self.rich_style)
+        row = self._top + y - 1
+        if self._model is None or row >= len(self._model):
+            return Strip.blank(width, self.rich_style)
+        cached = (row, row == self._cursor)
+        if cached not in self._strips:
+            self._strips[cached] = self._row_strip(row).adjust_cell_length(width, self.rich_style)
+        return self._strips[cached]
+
+    def _heading_strip(self) -> Strip:
+        style = self.get_component_rich_style("table--heading")
+        accent = self.get_component_rich_style("table--accent")
+        segments = [Segment(" " * GUTTER, style)]
+        for heading, width in self._columns():
+            text = padded(heading.title + heading.mark, width, heading.right)
+            segments += [Segment(text, accent if heading.mark else style), Segment(" ", style)]
+        return Strip(segments)
+
+    def _row_strip(self, row: int) -> Strip:
+        assert self._model is not None  # noqa: S101  asked only for rows of the model
+        columns = self._columns()
+        selected = row == self._cursor
+        base = self.get_component_rich_style("table--cursor") if selected else self.rich_style
+        segments = [Segment("› " if selected else "  ", base)]
+        for cell, (heading, width) in zip(self._model.cells(row, [h.key for h, _ in columns]), columns, strict=True):
+            segments.append(Segment(padded(cell.text, width, heading.right), self._tone(cell.tone, base, selected)))
+            segments.append(Segment(" ", base))
+        strip = Strip(segments)
+        return strip.extend_cell_length(self.size.width, base) if selected else strip
+
+    def _tone(self, tone: str, base: Style, selected: bool) -> Style:
+        if not tone or (selected and tone == "dim"):
+            return base
+        toned = self.get_component_rich_style(f"table--{tone}")
+        return base + Style(color=toned.color, bold=toned.bold, dim=toned.dim)

@@ -1,0 +1,20 @@
+"""Kernel tests run ebtop as users do, on the running kernel, and compare with what is known to have happened."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from ebtop import privilege
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark, and skip with the reason where nothing can be traced."""
+    refusal = privilege.refusal()
+    here = os.path.dirname(__file__)
+    for item in items:
+        if str(item.path).startswith(here):
+            item.add_marker(pytest.mark.kernel)
+            if refusal:
+                item.add_marker(pytest.mark.skip(reason=refusal))

@@ -1,0 +1,98 @@
+"""Running ebtop and reading what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+EBTOP = [sys.executable, "-m", "ebtop"]
+_TS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
+_TYPES = {"event", "row", "histogram", "stack", "lost", "summary"}
+WAYS = ["", "--perf-buffer", "--attach=tracepoint", "--attach=raw_tracepoint"]
+"""Each tool must count the same whichever way its records come."""
+
+
+class Output:
+    """What `ebtop run --format json` wrote, held against the contract."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.objects = [json.loads(line) for line in lines]
+        for found in self.objects:
+            assert found["type"] in _TYPES
+            assert isinstance(found["tool"], str)
+            assert _TS.fullmatch(found["ts"])
+            assert not any(isinstance(value, dict) for value in found.values())
+        assert [o["type"] for o in self.objects].count("summary") == 1
+        self.summary = self.objects[-1]
+        assert self.summary["type"] == "summary"
+        assert {"events", "lost", "duration_s", "probes"} <= set(self.summary)
+        self.events = self.of("event")
+        assert self.summary["events"] == len(self.events)
+        assert self.summary["lost"] == sum(o["lost"] for o in self.of("lost"))
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """The objects of a type."""
+        return [o for o in self.objects if o["type"] == kind]
+
+    def where(self, **wanted: object) -> list[dict[str, Any]]:
+        """The events whose columns have these values."""
+        return [e for e in self.events if all(e[key] == value for key, value in wanted.items())]
+
+
+def trace(tmp_path: Path, tool: str, command: Sequence[object], *options: str, timeout: float = 120) -> Output:
+    """`ebtop run TOOL OPTIONS -o FILE --format json -- COMMAND`."""
+    file = tmp_path / f"{tool}.json"
+    argv = [*EBTOP, "run", tool, "--format", "json", "-o", str(file), *filter(None, options)]
+    done = subprocess.run(
+        [*argv, "--", *map(str, command)], capture_output=True, text=True, timeout=timeout, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with file.open(encoding="utf-8") as lines:
+        return Output(lines)
+
+
+class Background:
+    """`ebtop run TOOL` beside something else; `stop` ends it as Ctrl+C does."""
+
+    def __init__(self, tool: str, *options: str) -> None:
+        argv = [*EBTOP, "run", tool, "--format", "json", *filter(None, options)]
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def stop(self) -> Output:
+        """What it wrote."""
+        self.process.send_signal(signal.SIGINT)
+        out, err = self.process.communicate(timeout=60)
+        assert self.process.returncode == 0, err
+        return Output(out.splitlines())
+
+
+def run(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run ebtop with arguments, to its end."""
+    return subprocess.run([*EBTOP, *args], capture_output=True, text=True, timeout=60, check=False, **options)
+
+
+def attached(tool: str, *options: str, warm_up: Sequence[str] = ("true",)) -> Background:
+    """A Background whose probes have seen something."""
+    tracing = Background(tool, *options)
+    assert tracing.process.stdout is not None
+    import threading
+
+    stop = threading.Event()
+
+    def knock() -> None:
+        while not stop.wait(0.05):
+            subprocess.run(list(warm_up), check=False)
+
+    thread = threading.Thread(target=knock)
+    thread.start()
+    first = tracing.process.stdout.readline()
+    stop.set()
+    thread.join()
+    assert first, tracing.process.stderr.read() if tracing.process.stderr else ""
+    return tracing

@@ -1,0 +1,139 @@
+"""opensnoop: every open counted, whichever way it is read; paths, flags and results as they were."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import loads
+from tests.kernel.ebtop import WAYS, Background, attached, trace
+
+
+@pytest.mark.parametrize(("count", "threads"), [(1009, 1), (200003, 1), (1000003, 1), (1009, 2), (200003, 2), (1000003, 2)])
+def test_flat_out_every_open_is_there(tmp_path: Path, count: int, threads: int) -> None:
+    target = tmp_path / "target"
+    target.touch()
+    found = trace(tmp_path, "opensnoop", loads.command("opens", target, count, threads))
+    per_thread = {}
+    for event in found.where(path=str(target)):
+        per_thread[event["tid"]] = per_thread.get(event["tid"], 0) + 1
+    made = count if sum(per_thread.values()) == count else count * threads
+    assert sum(per_thread.values()) == made
+    assert len(per_thread) == threads
+    assert found.summary["lost"] == 0
+    assert found.summary["exit_code"] == 0
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_counts_the_same(tmp_path: Path, way: str) -> None:
+    target = tmp_path / "target"
+    target.touch()
+    found = trace(tmp_path, "opensnoop", loads.command("opens", target, 10007), way)
+    events = found.where(path=str(target))
+    assert (len(events), found.summary["lost"]) == (10007, 0)
+    assert all(e["ret"] >= 0 and e["latency_ns"] > 0 and e["flags"] == ["RDONLY"] or "CLOEXEC" in e["flags"] for e in events)
+    if way.startswith("--attach"):
+        assert all(probe.startswith(way.removeprefix("--attach=")) for probe in found.summary["probes"])
+
+
+CALLS = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+os.chdir({base!r})
+os.mkdir("deep"); os.chdir("deep")
+fd = os.open("..", os.O_RDONLY | os.O_DIRECTORY)
+os.close(os.open("made", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o640))
+os.close(os.open("./made", os.O_RDONLY))
+os.close(os.open("deep/made", os.O_RDONLY, dir_fd=fd))
+libc.syscall(85, b"by-creat", 0o600)
+libc.syscall(2, b"by-open", os.O_RDWR | os.O_CREAT, 0o604)
+how = (ctypes.c_uint64 * 3)(os.O_RDONLY, 0, 0)
+libc.syscall(437, -100, b"made", how, 24)
+try: os.open("missing", os.O_RDONLY)
+except OSError: pass
+try: os.open(b"odd-\\xff\\x1b]0;x\\x07-name", os.O_RDONLY)
+except OSError: pass
+try: os.open("x/" * 1500 + "end", os.O_RDONLY)
+except OSError: pass
+"""
+
+
+def test_what_a_call_was(tmp_path: Path) -> None:
+    if os.uname().machine != "x86_64":
+        pytest.skip("open and creat by number: x86-64 only")
+    found = trace(tmp_path, "opensnoop", [sys.executable, "-c", CALLS.format(base=str(tmp_path))])
+    deep = f"{tmp_path}/deep"
+    made = found.where(path="made")
+    assert [(e["flags"], oct(e["mode"]), e["abspath"]) for e in made] == [
+        (["WRONLY", "CREAT", "EXCL", "CLOEXEC"], "0o640", f"{deep}/made"),
+        (["RDONLY"], "0o0", f"{deep}/made"),
+    ]
+    assert [e["abspath"] for e in found.where(path="./made")] == [f"{deep}/made"]
+    assert [e["abspath"] for e in found.where(path="deep/made")] == [f"{deep}/made"]
+    (creat,) = found.where(path="by-creat")
+    assert (creat["flags"], oct(creat["mode"])) == (["WRONLY", "CREAT", "TRUNC"], "0o600")
+    (opened,) = found.where(path="by-open")
+    assert (opened["flags"], oct(opened["mode"])) == (["RDWR", "CREAT"], "0o604")
+    (missing,) = found.where(path="missing")
+    assert (missing["ret"], missing["abspath"]) == (-2, f"{deep}/missing")
+    (odd,) = [e for e in found.events if e["path"].startswith("odd-")]
+    assert os.fsencode(odd["path"]) == b"odd-\xff\x1b]0;x\x07-name"
+    assert [e["abspath"] for e in found.events if len(e["path"]) == 3003] == [f"{deep}/" + "x/" * 1500 + "end"]
+
+
+def test_the_directory_of_a_process_that_is_gone(tmp_path: Path) -> None:
+    inside = tmp_path / "a b" / "ü"
+    inside.mkdir(parents=True)
+    (inside / "file").touch()
+    found = trace(tmp_path, "opensnoop", ["sh", "-c", f"cd '{inside}' && for i in $(seq 31); do cat file; done"])
+    assert [e["abspath"] for e in found.where(path="file")] == [f"{inside}/file"] * 31
+
+
+def test_focus_on_one_process_of_a_busy_machine(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("mine", "other")]
+    for file in files:
+        file.touch()
+    mine, other = (subprocess.Popen(loads.command("opens", file, "3s"), stdout=subprocess.DEVNULL) for file in files)
+    try:
+        tracing = Background("opensnoop", "--pid", str(mine.pid), "--duration", "1")
+        out = tracing.process.communicate(timeout=60)[0]
+    finally:
+        for process in (mine, other):
+            process.kill()
+            process.wait()
+    assert f'"pid":{mine.pid},' in out
+    assert f'"pid":{other.pid},' not in out
+    pids = {line.split('"pid":')[1].split(",")[0] for line in out.splitlines() if '"type":"event"' in line}
+    assert pids == {str(mine.pid)}
+
+
+def test_the_same_numbers_as_bpftrace(tmp_path: Path) -> None:
+    if shutil.which("bpftrace") is None:
+        pytest.skip("bpftrace is not installed: there is no second opinion")
+    target = tmp_path / "target"
+    target.touch()
+    script = 'tracepoint:syscalls:sys_exit_openat /comm == "opens"/ { @n[args->ret >= 0] = count(); }'
+    peer = subprocess.Popen(["bpftrace", "-e", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert peer.stdout is not None
+    assert "Attaching" in peer.stdout.readline()
+    time.sleep(1)
+    tracing = attached("opensnoop", "--comm", "opens", warm_up=loads.command("opens", target, 1))
+    loads.run("opens", target, 30011)
+    time.sleep(0.3)
+    ours = tracing.stop()
+    peer.send_signal(2)
+    theirs = peer.communicate(timeout=30)[0]
+    counted = {line.split("]")[0][-1]: int(line.split(":")[1]) for line in theirs.splitlines() if line.startswith("@n[")}
+    # bpftrace was attached first and also counts the loads that told when ebtop was.
+    seen = len(ours.where(path=str(target)))
+    assert ours.summary["lost"] == 0
+    assert 30011 <= seen <= 30011 + 400
+    assert counted["1"] >= seen
+    pid = ours.events[-1]["pid"]
+    assert len(ours.where(path=str(target), pid=pid)) == 30011
