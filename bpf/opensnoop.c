@@ -7,37 +7,37 @@
 #include "syscall_args.h"
 
 #define SHORT_PATH 64
+#define MEDIUM_PATH 160
 #define LONG_PATH 4096
 #define AT_FDCWD -100
 
-struct open_event {
-    u64 ts;
-    u64 cgroup;
-    u64 dir;
-    u64 latency_ns;
-    u32 pid;
-    u32 tid;
-    u32 uid;
-    s32 ret;
-    u32 flags;
-    u32 mode;
+#define OPEN_FIELDS                                                                                                    \
+    u64 ts;                                                                                                            \
+    u64 cgroup;                                                                                                        \
+    u64 dir;                                                                                                           \
+    u64 latency_ns;                                                                                                    \
+    u32 pid;                                                                                                           \
+    u32 tid;                                                                                                           \
+    u32 uid;                                                                                                           \
+    s32 ret;                                                                                                           \
+    u32 flags;                                                                                                         \
+    u32 mode;                                                                                                          \
     char comm[16];
-    char path[64];
+
+/* A stream for each size of path: nearly all are short, and a ring of long records would be full at once. */
+struct open_event {
+    OPEN_FIELDS
+    char path[SHORT_PATH];
+};
+
+struct open_event_medium {
+    OPEN_FIELDS
+    char path[MEDIUM_PATH];
 };
 
 struct open_event_long {
-    u64 ts;
-    u64 cgroup;
-    u64 dir;
-    u64 latency_ns;
-    u32 pid;
-    u32 tid;
-    u32 uid;
-    s32 ret;
-    u32 flags;
-    u32 mode;
-    char comm[16];
-    char path[4096];
+    OPEN_FIELDS
+    char path[LONG_PATH];
 };
 
 #include "streams.h"
@@ -98,6 +98,13 @@ static __always_inline void read_args(struct open_args *args, struct pt_regs *re
         args->mode = 0;
 }
 
+/* What follows a string's end would be whatever the ring held before. */
+#define CLEAR(path)                                                                                                    \
+    do {                                                                                                               \
+        u64 *zeros_ = (u64 *)(path);                                                                                   \
+        _Pragma("unroll") for (int i = 0; i < sizeof(path) / 8; i++) zeros_[i] = 0;                                    \
+    } while (0)
+
 #define FILL(event)                                                                                                    \
     do {                                                                                                               \
         u64 pid_tgid = bpf_get_current_pid_tgid();                                                                     \
@@ -130,10 +137,7 @@ static __always_inline int open_done(void *ctx, struct pt_regs *regs, long numbe
     struct open_event *event = events_reserve();
     if (!event)
         return 0;
-    u64 *zeros = (u64 *)event->path;
-#pragma unroll
-    for (int i = 0; i < SHORT_PATH / 8; i++)
-        zeros[i] = 0;
+    CLEAR(event->path);
     long size = bpf_probe_read_user_str(event->path, SHORT_PATH, args.path);
     if (size < 0)
         COUNT(lost_read);
@@ -144,6 +148,16 @@ static __always_inline int open_done(void *ctx, struct pt_regs *regs, long numbe
         return 0;
     }
     events_discard(event);
+    struct open_event_medium *medium = medium_events_reserve();
+    if (!medium)
+        return 0;
+    CLEAR(medium->path);
+    if (bpf_probe_read_user_str(medium->path, MEDIUM_PATH, args.path) < MEDIUM_PATH) {
+        FILL(medium);
+        medium_events_submit(ctx, medium);
+        return 0;
+    }
+    medium_events_discard(medium);
     struct open_event_long *whole = long_events_reserve();
     if (!whole)
         return 0;

@@ -24,6 +24,7 @@ class HeldCommand:
             _become(argv, gate_read, (stdin, stdout, stderr))
         os.close(gate_read)
         self.exit_code: int | None = None
+        self._waiter: threading.Thread | None = None
 
     def release(self) -> None:
         """Let it run its first instruction."""
@@ -34,7 +35,8 @@ class HeldCommand:
 
     def when_done(self, then: Callable[[], None]) -> None:
         """Wait in a thread; `exit_code` is set when `then` is called (128 + signal when it was killed)."""
-        threading.Thread(target=self._wait, args=(then,), daemon=True).start()
+        self._waiter = threading.Thread(target=self._wait, args=(then,), daemon=True)
+        self._waiter.start()
 
     def _wait(self, then: Callable[[], None]) -> None:
         _pid, status = os.waitpid(self.pid, 0)
@@ -43,11 +45,14 @@ class HeldCommand:
         then()
 
     def cancel(self) -> None:
-        """Give it up before its release: it ends without having run."""
+        """Give it up if it was not released: it ends without having run."""
         if self._gate >= 0:
             os.close(self._gate)
-            os.waitpid(self.pid, 0)
             self._gate = -1
+            if self._waiter is None:
+                os.waitpid(self.pid, 0)
+            else:
+                self._waiter.join()
 
 
 def _become(argv: Sequence[str], gate: int, streams: tuple[int, int, int]) -> None:

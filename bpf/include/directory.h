@@ -28,7 +28,7 @@ static __always_inline void dir_walk(struct dir_path *out, struct dir_key *key, 
     void *dentry = key->dentry;
     void *mount = key->mount;
     out->complete = 0;
-    out->size = 0; /* kept in the record: what the verifier cannot know it does not follow through 48 rounds */
+    out->names_len = 0; /* kept in the record: what the verifier cannot know it does not follow through 48 rounds */
     for (int i = 0; i < DIR_DEPTH; i++) {
         if (dentry == key->root && mount == root_mount) {
             out->complete = 1;
@@ -47,13 +47,13 @@ static __always_inline void dir_walk(struct dir_path *out, struct dir_key *key, 
             continue;
         }
         void *name = KREAD(KADDR(dentry, dentry, d_name), qstr, name);
-        u32 size = out->size;
+        u32 size = out->names_len;
         if (size >= DIR_NAMES)
             break;
         long length = bpf_probe_read_kernel_str(out->names + (size & (DIR_NAMES - 1)), 256, name);
         if (length <= 0)
             break;
-        out->size = size + length;
+        out->names_len = size + length;
         dentry = parent;
     }
 }

@@ -49,7 +49,9 @@ def create_map(kind: int, key_size: int, value_size: int, entries: int, name: st
 
 def _element(command: int, fd: int, key: bytes, value: Any, flags: int = 0) -> None:
     key_buffer = ctypes.create_string_buffer(key, len(key))
-    _bpf(command, struct.pack("<IIQQQ", fd, 0, _address(key_buffer), _address(value) if value is not None else 0, flags))
+    _bpf(
+        command, struct.pack("<IIQQQ", fd, 0, _address(key_buffer), _address(value) if value is not None else 0, flags)
+    )
 
 
 def update(fd: int, key: bytes, value: bytes) -> None:
@@ -123,7 +125,9 @@ def enable_stats() -> int:
     return _bpf(_ENABLE_STATS, struct.pack("<I", 0))
 
 
-def _batch(command: int, fd: int, token: int, cursor: Any, keys_out: int, values_out: int, room: int) -> tuple[int, bool]:
+def _batch(
+    command: int, fd: int, token: int, cursor: Any, keys_out: int, values_out: int, room: int
+) -> tuple[int, bool]:
     """One batch call: (entries copied, finished)."""
     next_cursor = _address(cursor)
     attr = bytearray(struct.pack("<QQQQIIQQ", token, next_cursor, keys_out, values_out, room, fd, 0, 0))

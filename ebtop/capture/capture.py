@@ -23,11 +23,11 @@ from ebtop.capture.headers import offsets_header, write_tree
 from ebtop.capture.identities import KnownIdentities
 from ebtop.capture.loader import Loaded, Request, online_cpus
 from ebtop.capture.program import Program, all_sources
-from ebtop.source.settings import Settings
 from ebtop.capture.ticks import TickMaker
 from ebtop.capture.tracer import Tracer, tool_defines, wanted_maps
 from ebtop.capture.vitals import OwnCost, vitals
 from ebtop.resolve.symbols import Symbolizer
+from ebtop.source.settings import Settings
 from ebtop.source.wire import CommandReader, WireError, Writer
 from ebtop.tick import (
     Attempt,
@@ -44,7 +44,7 @@ from ebtop.tick import (
     ToolState,
     Unload,
 )
-from ebtop.tool import Attach, Probe, Slot, Tool
+from ebtop.tool import Attach, Kind, Probe, Slot, Tool
 
 _FIRST_TICK_S = 0.1
 _FOLLOW = "focus"
@@ -137,7 +137,9 @@ class Capture:
     def _wait(self, seconds: float) -> bool:
         """Until the time is up, a command came or a program was built; did a tool start?"""
         compiler = self._compiler.fileno()
-        readable, _, _ = select.select([self._wake_read, *([compiler] if compiler >= 0 else [])], [], [], max(0, seconds))
+        readable, _, _ = select.select(
+            [self._wake_read, *([compiler] if compiler >= 0 else [])], [], [], max(0, seconds)
+        )
         if self._wake_read in readable:
             os.read(self._wake_read, 4096)
             self._obey()
@@ -231,6 +233,8 @@ class Capture:
             loaded.close()
             self._output.send(self._failed(name, f"its buffers cannot be mapped: {error}", "", tried))
             return False
+        if tool.kind is Kind.STACKS:
+            self._symbols.learn_running()
         tracer.watch(self._poll)
         self._running[name] = Running(tracer, TickMaker(tracer, self._symbols, self._identities))
         self._output.send(ToolState(name, Phase.RUNNING, tuple(loaded.probes), tried))

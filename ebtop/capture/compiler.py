@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-
 import socket
 import subprocess
 import sys
@@ -96,5 +95,3 @@ class Compiler:
                 self._process.kill()
                 self._process.wait()
         self._process = None
-
-

@@ -44,7 +44,9 @@ class Request:
             [name, [[[p.kind.value, p.target, p.function, p.optional] for p in alt] for alt in alternatives]]
             for name, alternatives in self.slots
         ]
-        return json.dumps([self.name, self.text, slots, self.defines, self.headers, self.shared, self.maps, self.frequency]).encode()
+        return json.dumps(
+            [self.name, self.text, slots, self.defines, self.headers, self.shared, self.maps, self.frequency]
+        ).encode()
 
     @classmethod
     def decode(cls, raw: bytes) -> Request:
@@ -80,7 +82,7 @@ class _Complaints:
 
     def __enter__(self) -> _Complaints:
         sys.stderr.flush()
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  read after the block that writes it
+        self._file = tempfile.TemporaryFile()
         self._saved = os.dup(2)
         os.dup2(self._file.fileno(), 2)
         return self
@@ -165,7 +167,7 @@ class Builder:
         return bool(names)
 
     def _attach(self, module: Any, probe: Probe, attached: list[int]) -> str:
-        """"" when it worked, else why not."""
+        """ "" when it worked, else why not."""
         complaints = _Complaints()
         error = ""
         with complaints:

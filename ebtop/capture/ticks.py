@@ -70,7 +70,9 @@ def directory_names(batches: Iterable[Batch]) -> dict[int, str]:
     """What struct dir_path (bpf/include/dir_path.h) says: id to path. A path that was cut begins with ".../"."""
     found = {}
     for batch in batches:
-        rows = zip(batch["id"].tolist(), batch["size"].tolist(), batch["complete"].tolist(), batch["names"], strict=True)
+        rows = zip(
+            batch["id"].tolist(), batch["names_len"].tolist(), batch["complete"].tolist(), batch["names"], strict=True
+        )
         for key, size, complete, raw in rows:
             parts = bytes(raw)[: max(0, size - 1)].split(b"\0") if size else []
             path = "/".join(text(part) for part in reversed(parts))
@@ -103,7 +105,7 @@ class TickMaker:
         tool = self._tracer.tool
         pending, lost = self._tracer.take()
         draft = _Draft(Tick(tool.name, start, end, cost=self._tracer.cost()), np.uint64(clock_offset()), lost)
-        for ring in tool.rings:
+        for ring in sorted(tool.rings, key=lambda ring: ring.role != "execs"):  # samples are named by what was started
             batches = pending.get(ring.map, [])
             if not ring.cleared:
                 for batch in batches:
@@ -165,7 +167,9 @@ class TickMaker:
         known, place = np.unique(ids, return_inverse=True)
         table = np.zeros((len(known), width), np.uint64)
         np.add.at(table, (place, bucket), counts)
-        return [Histogram(group, key, self._label(group, key), row) for key, row in zip(known.tolist(), table, strict=True)]
+        return [
+            Histogram(group, key, self._label(group, key), row) for key, row in zip(known.tolist(), table, strict=True)
+        ]
 
     def _label(self, group: str, key: int) -> str:
         if group == "all":

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 NAME = "run"
 HELP = "trace with one tool, without the dashboard"
 INTERVAL_S = 0.25
-BACKLOG = 512 << 20
-"""Bytes of records that may wait while they are written: 3.9 million opens."""
+MOST_BACKLOG = 768 << 20
+"""Bytes of records that may wait while they are written (5.9 million opens); an eighth of the memory at most."""
 _MOST_NAMES = 100_000
 
 
@@ -57,7 +57,7 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
         tool = arguments.one_tool(args.tool)
         focus = arguments.focus_from(args)
         options = tool_options(tool, args)
-        keeper.request(capture_settings(args, INTERVAL_S, BACKLOG))
+        keeper.request(capture_settings(args, INTERVAL_S, backlog()))
         become_caller()
         stream = open_output(args.output)
         held = hold_command(command, args.output is None)
@@ -68,6 +68,11 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
                 held.cancel()
     finally:
         keeper.close()
+
+
+def backlog() -> int:
+    """How many bytes may wait on this machine."""
+    return min(MOST_BACKLOG, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8)
 
 
 def become_caller() -> None:
@@ -112,7 +117,7 @@ def open_output(path: str | None) -> BinaryIO:
     if path is None:
         return os.fdopen(os.dup(1), "wb", buffering=1 << 20)
     try:
-        return open(path, "wb", buffering=1 << 20)  # noqa: SIM115  closed when the run ends
+        return open(path, "wb", buffering=1 << 20)
     except OSError as error:
         raise UsageError(f"cannot write {path!r}: {error.strerror}") from error
 
@@ -201,7 +206,9 @@ class Run:
         if state.phase is Phase.FAILED:
             tried = "".join(f"; tried {probe}: {error}" for probe, error in state.tried)
             remedy = f" ({state.remedy})" if state.remedy else ""
-            self._give_up(f"{state.tool} cannot run on this kernel: {state.reason}{tried}{remedy}", arguments.CANNOT_RUN)
+            self._give_up(
+                f"{state.tool} cannot run on this kernel: {state.reason}{tried}{remedy}", arguments.CANNOT_RUN
+            )
         elif state.phase is Phase.RUNNING:
             self._state = state
             self._exporter.begin(self._tool, state.probes)

@@ -34,34 +34,44 @@ def layout(profile: Profile, top: int, width: int) -> Rows:
     samples = int(profile.total[top]) if len(profile.total) else 0
     if samples == 0 or width <= 0:
         return ()
-    scale = width / samples
-    rows = [[(Block(0, width, top, REST, samples), 0.0)]]
+    rows = [[(Block(0, width, top, REST, samples), 0)]]
     while rows[-1]:
         below = []
         for block, start in rows[-1]:
             if block.node != REST:
-                below += _children(profile, block.node, start, scale)
+                below += _children(profile, block.node, start, _Scale(width, samples))
         rows.append(below)
     return tuple(tuple(block for block, _ in row) for row in rows[:-1])
 
 
-def _children(profile: Profile, node: int, start: float, scale: float) -> list[tuple[Block, float]]:
-    """The blocks below one that starts at `start` (in cells, not rounded), each with where it starts."""
-    placed, narrow, narrow_samples = [], 0, 0
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Whole numbers only: what has a cell's worth of samples must never be rounded to no cell."""
+
+    width: int
+    samples: int
+
+    def cell(self, samples: int) -> int:
+        return (2 * samples * self.width + self.samples) // (2 * self.samples)
+
+    def fills_a_cell(self, samples: int) -> bool:
+        return samples * self.width >= self.samples
+
+
+def _children(profile: Profile, node: int, start: int, scale: _Scale) -> list[tuple[Block, int]]:
+    """The blocks below one that has `start` samples at its left, each with the samples at its own left."""
     children = profile.children(node)
-    totals = profile.total[children].tolist()
     wide = []
-    for child, samples in zip(children, totals, strict=True):
-        if samples * scale >= 1:
+    narrow = narrow_samples = 0
+    for child, samples in zip(children, profile.total[children].tolist(), strict=True):
+        if scale.fills_a_cell(samples):
             wide.append((profile.name(child), child, samples))
         else:
             narrow += 1
             narrow_samples += samples
+    placed = []
     for _, child, samples in sorted(wide):
-        end = start + samples * scale
-        placed.append((Block(round(start), round(end), child, node, samples), start))
-        start = end
-    rest = Block(round(start), round(start + narrow_samples * scale), REST, node, narrow_samples, narrow)
-    if rest.right > rest.left:
-        placed.append((rest, start))
-    return placed
+        placed.append((Block(scale.cell(start), scale.cell(start + samples), child, node, samples), start))
+        start += samples
+    rest = Block(scale.cell(start), scale.cell(start + narrow_samples), REST, node, narrow_samples, narrow)
+    return [*placed, (rest, start)] if rest.right > rest.left else placed

@@ -34,8 +34,9 @@ def details(pid: int) -> ProcessDetails:
         found, start = _read_details(pid)
     except (OSError, ValueError, IndexError):
         return replace(known[0], alive=False) if known else ProcessDetails(pid, alive=False, comm=_known(pid))
-    if known and known[1] == start and not found.exe:  # a zombie has lost these
-        found = replace(found, exe=known[0].exe, cwd=known[0].cwd, argv=found.argv or known[0].argv)
+    if known and known[1] == start:  # a process that is ending loses these one by one
+        before = known[0]
+        found = replace(found, exe=found.exe or before.exe, cwd=found.cwd or before.cwd, argv=found.argv or before.argv)
     _known_details.put(pid, (found, start), 1000 + sum(len(argument) + 60 for argument in found.argv))
     return found
 

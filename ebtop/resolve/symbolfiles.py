@@ -48,6 +48,7 @@ class SymbolFiles:
 
     def __init__(self, failures: Counter[str], debug_root: str = DEBUG_ROOT) -> None:
         self.failures = failures
+        self.revision = 0  # counts the build ids that turned out to be those of another file
         self._debug_root = debug_root
         self._facts: BoundedCache[Identity, Facts] = BoundedCache(_MAX_KNOWN)
         self._origins: BoundedCache[bytes, Origin] = BoundedCache(_MAX_KNOWN)
@@ -81,6 +82,7 @@ class SymbolFiles:
         trusted = status.st_uid == 0 and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
         known = self._origins.get(build_id)
         if known is None or (trusted and not known.trusted):
+            self.revision += known is not None
             self._origins.put(build_id, Origin(identity, _lasting(path, identity) or opens, path, trusted))
 
     def lasting(self, build_id: bytes) -> bool:

@@ -25,6 +25,9 @@ UNKNOWN = "[unknown]"
 ANONYMOUS = "[anon]"
 JIT = "[jit]"
 
+_SEARCH_AGAIN_S = 10.0
+_SEARCH_S = 0.1
+
 _END, _BUILD_ID, _ADDRESS = 0, 1, 2  # enum bpf_stack_build_id_status, Linux include/uapi/linux/bpf.h
 
 
@@ -55,6 +58,7 @@ class Symbolizer:
         self._perf_maps: BoundedCache[int, PerfMap] = BoundedCache(64, 64 << 20)
         self._perf_maps_read: dict[int, bool] = {}
         self._programs: BoundedCache[int, Module] = BoundedCache(1024)
+        self._searched_at = float("-inf")
         self._unscanned: list[int] | None = None
         self._seen_files: set[tuple[int, int]] = set()
 
@@ -70,6 +74,9 @@ class Symbolizer:
         self._modules.clear()
         self._learnt.clear()
         self._perf_maps_read.clear()
+        if self._files.revision:
+            self._files.revision = 0
+            self._names.clear()
         if len(self.failures) > 1000:  # reasons name sizes that a file claims: anyone can make many
             self.failures = self._files.failures = Counter(dict(self.failures.most_common(100)))
 
@@ -109,6 +116,10 @@ class Symbolizer:
         module = self._files.by_build_id(build_id)
         if module is None:
             self._learn_process(pid)
+            module = self._files.by_build_id(build_id)
+        if module is None and time.monotonic() - self._searched_at > _SEARCH_AGAIN_S:
+            self._searched_at = time.monotonic()
+            self.learn_running(_SEARCH_S)  # others may still run what a process that is gone has run
             module = self._files.by_build_id(build_id)
         if module is None:
             return self._unknown(f"[build id {build_id[:4].hex()}]", "no file with that build id")

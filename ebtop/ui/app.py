@@ -58,7 +58,7 @@ class Dashboard(App[None]):
         self._first = first if first in {t.name for t in tools} else tools[0].name
         self._restart = restart
         self._notice: Notice | None = None
-        self._panes = panes_class(tools)(tools, notes, interval_s)
+        self._panes = panes_class(tools)(tools, self._first, notes, interval_s)
         self.reader = Reader(source, tools, self.post_message, self._config.history, clock)
         self.register_theme(theme.QUIET)
         self.theme = self._chosen_theme()
@@ -76,8 +76,6 @@ class Dashboard(App[None]):
     def on_mount(self) -> None:
         """Begin."""
         self.reader.start(self._first)
-        if not self._panes.current:  # else a key was faster
-            self._panes.show_pane(self._first)
 
     def on_unmount(self) -> None:
         """End the source with the screen."""

@@ -55,8 +55,9 @@ def shortened(name: str, width: int) -> str:
 
 def _shorter(name: str) -> list[str]:
     """The name without arguments; without template arguments as well; without scopes as well."""
-    bare = re.sub(r"(?<=[\w>])\(.*", "", name)
+    bare = re.sub(r"(?<!operator)(?<=[\w>)])\(.*", "", name)
     plain = bare
     while (stripped := re.sub(r"<[^<>]*>", "", plain)) != plain:
         plain = stripped
+    plain = plain.removeprefix("::")
     return [bare, plain, plain.rsplit("::", 1)[-1]]

@@ -104,9 +104,9 @@ class Chart(Widget, can_focus=True):
         & > .chart--bar { color: $primary 85%; }
         & > .chart--mark { color: $accent; text-style: bold; }
         & > .chart--none { color: $foreground 25%; }
-        & > .chart--few { color: $primary 55%; }
-        & > .chart--some { color: $primary 80%; }
-        & > .chart--many { color: $primary-lighten-2; }
+        & > .chart--few { color: $primary 45%; }
+        & > .chart--some { color: $primary 65%; }
+        & > .chart--many { color: $primary; }
         & > .chart--cursor { color: $block-cursor-foreground; background: $block-cursor-background; text-style: bold; }
     }
     """

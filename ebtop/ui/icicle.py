@@ -34,7 +34,7 @@ class Icicle(ScrollView, can_focus=True):
     Icicle {
         width: 1fr; height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
         & > .icicle--cursor { color: $block-cursor-foreground; background: $block-cursor-background; }
-        & > .icicle--match { color: $accent; }
+        & > .icicle--match { color: $foreground; background: $accent 40%; }
         & > .icicle--edge { color: $foreground 45%; }
         & > .icicle--empty { color: $foreground 60%; }
     }
@@ -260,15 +260,18 @@ class Icicle(ScrollView, can_focus=True):
         side = "kernel" if frame.kernel else frame.module
         style = self._styles.get((side, matched))
         if style is None:
-            style = self._tinted(side)
-            if matched:
-                color = self.get_component_rich_style("icicle--match").color
-                style += Style(color=color, bold=True, underline=True)
+            style = self._tinted(side) if not matched else self._tinted(side) + self._match_style()
             self._styles[side, matched] = style
         if not selected:
             return style
         cursor = self.get_component_rich_style("icicle--cursor")
         return style + Style(color=cursor.color, bgcolor=cursor.bgcolor, bold=True, reverse=self.app.no_color)
+
+    def _match_style(self) -> Style:
+        """Underlined and bold, so that it is seen without colour too."""
+        match = self.get_component_rich_style("icicle--match")
+        back = None if self.app.current_theme.ansi else match.bgcolor
+        return Style(color=None if back is None else match.color, bgcolor=back, bold=True, underline=True)
 
     def _tinted(self, side: str) -> Style:
         """The quiet colour of a module: always the same one, as it goes by a hash of the name."""

@@ -10,6 +10,8 @@ from textual.binding import Binding
 
 from ebtop.ui.line import Line
 
+_PLACES = {"restart": -1, "help": 1, "app.quit": 1}
+
 
 class KeyLine(Line):
     """Draws the shown bindings of what has the keyboard; a click on one is as good as its key."""
@@ -35,9 +37,9 @@ class KeyLine(Line):
             if binding.show and binding.description and binding.action not in found:
                 shown = self.app.get_key_display(binding)
                 found[binding.action] = (shown, binding.description, binding.key, active.enabled)
-        # Help and quit stand at the end, where they stay when others find no room.
+        # What is rarely offered stands first; help and quit at the end, where they stay when others find no room.
         keys = list(found.items())
-        keys.sort(key=lambda item: item[0] in {"help", "app.quit"})
+        keys.sort(key=lambda item: _PLACES.get(item[0], 0))
         self._keys = [value for _, value in keys]
         self.changed()
 

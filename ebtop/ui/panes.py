@@ -67,8 +67,11 @@ class Panes(Screen[None]):
         Binding("q", "app.quit", "Quit", id="app.quit"),
     ]  # fmt: skip
 
-    def __init__(self, tools: Sequence[Tool], notes: Sequence[str], interval_s: float) -> None:
+    def __init__(self, tools: Sequence[Tool], first: str, notes: Sequence[str], interval_s: float) -> None:
         super().__init__()
+        self._first = first
+        self._news: Refreshed | None = None
+        self._ready = False
         self._tools = tuple(tools)
         self._keys = pane_keys(tools)
         self._notes = notes
@@ -95,6 +98,13 @@ class Panes(Screen[None]):
         yield Details()
         yield KeyLine()
         yield Static("ebtop needs 40 columns and 10 lines", id="too-small")
+
+    def on_mount(self) -> None:
+        """Show the first pane, and what came in before the screen was there."""
+        self._ready = True
+        self.show_pane(self._first)
+        if self._news is not None:
+            self.refreshed(self._news)
 
     @property
     def view(self) -> ToolView | None:
@@ -132,6 +142,9 @@ class Panes(Screen[None]):
 
     def refreshed(self, news: Refreshed) -> None:
         """Draw what has changed."""
+        if not self._ready:
+            self._news = news
+            return
         self._snapshot = news.snapshot
         self.paused = news.paused is not None
         self.query_one(Header).show(news.snapshot, news.paused)

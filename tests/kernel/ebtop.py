@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,39 +61,29 @@ def trace(tmp_path: Path, tool: str, command: Sequence[object], *options: str, t
 class Background:
     """`ebtop run TOOL` beside something else; `stop` ends it as Ctrl+C does."""
 
-    def __init__(self, tool: str, *options: str) -> None:
-        argv = [*EBTOP, "run", tool, "--format", "json", *filter(None, options)]
-        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def __init__(self, file: Path, tool: str, *options: str) -> None:
+        self.file = file
+        argv = [*EBTOP, "run", tool, "--format", "json", "-o", str(file), *filter(None, options)]
+        self.process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+
+    def wait_until_it_sees(self, *knock: object) -> None:
+        """Run a command again and again until it shows in the output: the probes are attached then."""
+        for _ in range(100):
+            subprocess.run(list(map(str, knock)), check=False, stdout=subprocess.DEVNULL)
+            if self.process.poll() is not None or (self.file.exists() and self.file.stat().st_size):
+                break
+            time.sleep(0.05)
+        assert self.process.poll() is None, self.stop()
 
     def stop(self) -> Output:
         """What it wrote."""
         self.process.send_signal(signal.SIGINT)
-        out, err = self.process.communicate(timeout=60)
+        err = self.process.communicate(timeout=60)[1]
         assert self.process.returncode == 0, err
-        return Output(out.splitlines())
+        with self.file.open(encoding="utf-8") as lines:
+            return Output(lines)
 
 
 def run(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run ebtop with arguments, to its end."""
     return subprocess.run([*EBTOP, *args], capture_output=True, text=True, timeout=60, check=False, **options)
-
-
-def attached(tool: str, *options: str, warm_up: Sequence[str] = ("true",)) -> Background:
-    """A Background whose probes have seen something."""
-    tracing = Background(tool, *options)
-    assert tracing.process.stdout is not None
-    import threading
-
-    stop = threading.Event()
-
-    def knock() -> None:
-        while not stop.wait(0.05):
-            subprocess.run(list(warm_up), check=False)
-
-    thread = threading.Thread(target=knock)
-    thread.start()
-    first = tracing.process.stdout.readline()
-    stop.set()
-    thread.join()
-    assert first, tracing.process.stderr.read() if tracing.process.stderr else ""
-    return tracing

@@ -100,7 +100,7 @@ def test_how_it_ended(tmp_path: Path) -> None:
 
 
 def test_parallel_execs_do_not_mix(tmp_path: Path) -> None:
-    loop = f'for i in $(seq 53); do {TRUE} $1 $i $1-$i; done'
+    loop = f"for i in $(seq 53); do {TRUE} $1 $i $1-$i; done"
     shells = " & ".join(f"sh -c '{loop}' sh {letter}" for letter in "abcd")
     found = trace(tmp_path, "execsnoop", ["sh", "-c", f"{shells} & wait"])
     argvs = [e["argv"][1:] for e in found.where(path=TRUE)]

@@ -40,7 +40,9 @@ def our_buckets(found: dict[str, object]) -> list[Bucket]:
 
 
 def test_beside_libbpf_tools(tmp_path: Path) -> None:
-    peer = next((p for p in ("/usr/sbin/runqlat", "/usr/bin/runqlat", "/usr/sbin/libbpf-runqlat") if shutil.which(p)), "")
+    peer = next(
+        (p for p in ("/usr/sbin/runqlat", "/usr/bin/runqlat", "/usr/sbin/libbpf-runqlat") if shutil.which(p)), ""
+    )
     if not peer:
         pytest.skip("libbpf-tools is not installed: there is no second opinion")
     for _attempt in range(3):

@@ -18,7 +18,11 @@ from tests.kernel.ebtop import WAYS, trace
 @pytest.mark.parametrize("mode", [[], ["nonblocking"]])
 def test_every_connect(tmp_path: Path, way: str, mode: list[str]) -> None:
     found = trace(tmp_path, "tcpconnect", loads.command("connects", 23, 17, 1, *mode), way)
-    assert Counter((e["family"], e["ret"]) for e in found.events) == {("ipv4", 0): 23, ("ipv6", 0): 17, ("ipv4", -111): 1}
+    assert Counter((e["family"], e["ret"]) for e in found.events) == {
+        ("ipv4", 0): 23,
+        ("ipv6", 0): 17,
+        ("ipv4", -111): 1,
+    }
     assert found.summary["lost"] == 0
     assert all(e["latency_ns"] > 0 and 0 < e["sport"] < 65536 for e in found.events)
     assert {e["daddr"] for e in found.where(family="ipv4")} == {"127.0.0.1"}

@@ -1,0 +1,25 @@
+"""How often and how much is measured."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`count` rounds; loads are `scale` times their full size."""
+
+    count: int = 3
+    scale: float = 1.0
+
+    def rounds(self, warm_up: bool = False) -> Iterator[int]:
+        """The rounds' numbers, told on standard error as they begin; one more with a warm-up."""
+        for number in range(0 if warm_up else 1, self.count + 1):
+            print(f"  round {number} of {self.count}", file=sys.stderr, flush=True)
+            yield number
+
+    def scaled(self, size: int) -> int:
+        """A load's size in this plan, at least 1."""
+        return max(1, round(size * self.scale))

@@ -1,0 +1,105 @@
+"""What a tree of processes uses, and whether it has attached BPF programs. Read from /proc, without its help."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_HERTZ = os.sysconf("SC_CLK_TCK")
+_PROBES = ("anon_inode:bpf_link", "anon_inode:bpf-link", "anon_inode:[perf_event]", "anon_inode:bpf-raw-tracepoint")
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from `state` on; empty when the process has gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def tree(root: int) -> list[int]:
+    """A process and its living descendants."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and (fields := _stat(int(entry))):
+            children.setdefault(int(fields[1]), []).append(int(entry))
+    found = [root]
+    for pid in found:
+        found += children.get(pid, [])
+    return found
+
+
+def cpu_s(root: int) -> float:
+    """CPU seconds of a tree so far, user and system, with those of the children that it has waited for."""
+    total = 0
+    for pid in tree(root):
+        fields = _stat(pid)
+        total += sum(map(int, fields[11:15])) if fields else 0
+    return total / _HERTZ
+
+
+def pss_bytes(root: int) -> int:
+    """Memory of a tree, pages that several share divided among them."""
+    total = 0
+    for pid in tree(root):
+        try:
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return total
+
+
+def _descriptors(pids: Iterable[int]) -> Iterator[tuple[int, str, str]]:
+    for pid in pids:
+        try:
+            names = os.listdir(f"/proc/{pid}/fd")
+        except OSError:
+            continue
+        for name in names:
+            try:
+                yield pid, name, os.readlink(f"/proc/{pid}/fd/{name}")
+            except OSError:
+                continue
+
+
+def probes(root: int) -> frozenset[tuple[int, str, str]]:
+    """The descriptors by which a tree holds its probes: links, raw tracepoints and perf events."""
+    return frozenset(d for d in _descriptors(tree(root)) if d[2].startswith(_PROBES))
+
+
+def tracing() -> int:
+    """How many processes of this machine hold probes: others than the measured one disturb it."""
+    everyone = (int(entry) for entry in os.listdir("/proc") if entry.isdigit())
+    return len({pid for pid, _, target in _descriptors(everyone) if target.startswith(_PROBES)})
+
+
+def wait_attached(root: int, timeout: float = 30, settled: float = 0.7) -> float:
+    """Wait until a tree holds probes and has added none for `settled` seconds; when the last one came (monotonic).
+
+    Raises TimeoutError when none came in time, and ProcessLookupError when the process ended instead.
+    """
+    deadline, last, since = time.monotonic() + timeout, frozenset[tuple[int, str, str]](), 0.0
+    while (now := time.monotonic()) < deadline:
+        held = probes(root)
+        if held != last:
+            last, since = held, now
+        if held and now - since > settled:
+            return since
+        if not (fields := _stat(root)) or fields[0] == "Z":
+            raise ProcessLookupError(f"process {root} ended before it attached anything")
+        time.sleep(0.02)
+    raise TimeoutError(f"nothing attached in {timeout:.0f} s")
+
+
+def wait_quiet(root: int, timeout: float = 20, share: float = 0.1) -> None:
+    """Wait until a tree has worked off what it was given: under `share` of a core for half a second."""
+    deadline, before = time.monotonic() + timeout, cpu_s(root)
+    while time.monotonic() < deadline:
+        time.sleep(0.5)
+        after = cpu_s(root)
+        if after - before <= share * 0.5:
+            return
+        before = after

@@ -1,0 +1,1 @@
+"""Pictures of the panes, taken from real runs on real loads: `make screenshots`."""

@@ -1,0 +1,78 @@
+"""Kernel names, from made-up symbol tables and from the running kernel's."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from ebtop.resolve.kallsyms import KernelSymbols
+from ebtop.resolve.symbols import Symbolizer
+from ebtop.tick import Frame
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to see addresses")
+
+
+def kallsyms(tmp_path: Path, text: str) -> KernelSymbols:
+    (tmp_path / "kallsyms").write_text(text)
+    return KernelSymbols(str(tmp_path / "kallsyms"))
+
+
+def test_kernel_names(tmp_path: Path) -> None:
+    symbols = kallsyms(
+        tmp_path,
+        "ffffffff81000000 T _stext\nffffffff81000000 t alias\n"
+        "ffffffff81000100 t do_work\nffffffff81000200 D some_data\n"
+        "ffffffffc0000000 t step\t[ext4]\nffffffff81000180 W weak_one\nffffffffc0000100 T last\t[ext4]\nbroken\n",
+    )
+    wanted = [0xFFFFFFFF81000010, 0xFFFFFFFF81000150, 0xFFFFFFFF81000190, 0xFFFFFFFF81000210, 0xFFFFFFFFC0000001]
+    assert symbols.lookup(wanted) == [
+        ("_stext", "kernel"), ("do_work", "kernel"), ("weak_one", "kernel"), ("[unknown]", "kernel"), ("step", "ext4"),
+    ]  # fmt: skip
+    assert symbols.lookup([0, 1, 2**64 - 1, -1]) == [("[unknown]", "kernel")] * 4
+    assert symbols.state == ""
+    assert symbols.lookup([]) == []
+
+
+def test_kernel_frames_know_return_addresses(tmp_path: Path) -> None:
+    symbols = Symbolizer(kallsyms(tmp_path, "ffffffff81000000 T caller\nffffffff81000100 T next\n"))
+    at_end = 0xFFFFFFFF81000100
+    assert symbols.kernel([at_end, at_end]) == [Frame("next", "kernel", True), Frame("caller", "kernel", True)]
+    assert symbols.kernel([]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("0000000000000000 T _stext\n0000000000000000 t f\n", "no kernel symbols: kptr_restrict"),
+        ("", "is empty"),
+        ("\n\nnot a symbol table at all\n", "is empty"),
+        ("ffffffff81000000 T ", "is empty"),
+    ],
+)
+def test_no_kernel_names(tmp_path: Path, text: str, state: str) -> None:
+    symbols = Symbolizer(kallsyms(tmp_path, text))
+    assert symbols.kernel([0xFFFFFFFF81000001]) == [Frame("[unknown]", "kernel", True)]
+    assert state in symbols.kernel_state
+
+
+def test_no_kallsyms(tmp_path: Path) -> None:
+    symbols = KernelSymbols(str(tmp_path / "none"))
+    assert symbols.lookup([1]) == [("[unknown]", "kernel")]
+    assert "No such file" in symbols.state
+
+
+@needs_root
+def test_the_running_kernel() -> None:
+    lines = Path("/proc/kallsyms").read_text().splitlines()
+    functions = {line.split()[2]: int(line.split()[0], 16) for line in lines if line.split()[1] in "tT"}
+    symbols = KernelSymbols()
+    before = time.process_time()
+    symbols.lookup([1])
+    assert time.process_time() - before < 1.0
+    if symbols.state:
+        pytest.skip(symbols.state)
+    wanted = [name for name in ("do_syscall_64", "schedule", "vfs_read", "tcp_v4_connect") if name in functions]
+    assert [name for name, _ in symbols.lookup([functions[name] + 4 for name in wanted])] == wanted

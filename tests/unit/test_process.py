@@ -1,0 +1,167 @@
+"""Real processes, vanished ones, and container paths of the runtimes."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ebtop.resolve import process
+from ebtop.resolve.container import container_of
+
+ID = "0123456789abcdef" * 4
+NO_PID = 0x7FFFFFF0
+
+
+@pytest.fixture
+def tree() -> Iterator[subprocess.Popen[bytes]]:
+    """A shell with two children, one of which has a child."""
+    script = "sleep 61 & sh -c 'sleep 62 & echo ready; wait' & wait"
+    child = subprocess.Popen(
+        ["sh", "-c", script, "an argument", "", "\udcff\x1b]0;x\x07"], stdout=subprocess.PIPE, cwd="/"
+    )
+    assert child.stdout
+    child.stdout.readline()
+    try:
+        yield child
+    finally:
+        for pid in (*process.descendants(child.pid), child.pid):
+            os.kill(pid, 9)
+        child.communicate()
+
+
+def test_details_agree_with_psutil(tree: subprocess.Popen[bytes]) -> None:
+    found, expected = process.details(tree.pid), psutil.Process(tree.pid)
+    assert (found.pid, found.alive, found.comm, found.cwd) == (tree.pid, True, "sh", "/")
+    assert found.exe == expected.exe()
+    assert found.user == expected.username() == pwd.getpwuid(os.geteuid()).pw_name
+    assert found.argv[1:] == ("-c", tree.args[2], "an argument", "", "\udcff\x1b]0;x\x07")  # type: ignore[index]
+    assert found.threads == 1
+    assert found.rss == pytest.approx(expected.memory_info().rss, rel=0.5)
+    assert found.age_s == pytest.approx(time.time() - expected.create_time(), abs=1.0)
+    assert found.cgroup == next(
+        (line[3:] for line in Path(f"/proc/{tree.pid}/cgroup").read_text().splitlines() if line.startswith("0::")), ""
+    )
+
+
+def test_ancestors_go_up_to_the_first_process(tree: subprocess.Popen[bytes]) -> None:
+    ancestors = process.details(tree.pid).ancestors
+    assert [a.pid for a in ancestors] == [parent.pid for parent in psutil.Process(tree.pid).parents()]
+    assert ancestors[0].pid == os.getpid()
+    assert ancestors[0].argv[0] == psutil.Process().cmdline()[0]
+
+
+def test_descendants(tree: subprocess.Popen[bytes]) -> None:
+    expected = {child.pid for child in psutil.Process(tree.pid).children(recursive=True)}
+    assert process.descendants(tree.pid) == expected
+    assert len(expected) == 3
+    assert process.descendants(NO_PID) == set()
+
+
+def test_names_outlive_processes() -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    while process.comm(child.pid) != "sleep":  # until it has become sleep
+        time.sleep(0.01)
+    before = process.details(child.pid)
+    child.kill()
+    while child.poll() is None:
+        zombie = process.details(child.pid)  # between death and reaping there is no memory, no exe, no cwd
+        assert zombie.pid == child.pid
+    assert process.comm(child.pid) == "sleep"
+    after = process.details(child.pid)
+    assert (before.alive, after.alive) == (True, False)
+    assert (after.comm, after.argv) == ("sleep", ("sleep", "60"))
+
+
+def test_a_process_that_never_was() -> None:
+    found = process.details(NO_PID)
+    assert (found.pid, found.alive, found.comm, found.ancestors) == (NO_PID, False, "", ())
+    assert process.comm(NO_PID) == process.comm(-1) == ""
+
+
+def test_a_zombie_is_described() -> None:
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    found = process.details(child.pid)
+    assert (found.alive, found.comm, found.exe, found.argv) == (True, "true", "", ())
+    child.wait()
+
+
+def test_kernel_threads_have_neither_program_nor_arguments() -> None:
+    found = process.details(2)
+    if found.comm != "kthreadd":
+        pytest.skip("no kernel threads are seen from here")
+    assert (found.exe, found.argv, found.rss) == ("", (), 0)
+
+
+def test_a_name_with_brackets_and_newlines() -> None:
+    """comm ends at the last bracket, whatever it holds."""
+    code = "import ctypes,sys; ctypes.CDLL(None).prctl(15, b') R 1 (\\n(x', 0, 0, 0); print(1, flush=True); input()"
+    child = subprocess.Popen(["python3", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout
+    child.stdout.readline()
+    try:
+        found = process.details(child.pid)
+        assert found.comm == ") R 1 (\n(x"
+        assert found.ancestors[0].pid == os.getpid()
+        assert process.comm(child.pid) == found.comm
+        assert child.pid in process.descendants(os.getpid())
+    finally:
+        child.communicate(b"\n")
+
+
+def test_argv_is_bounded() -> None:
+    child = subprocess.Popen(["sleep", "60", *["x" * 100_000] * 10])
+    try:
+        while process.comm(child.pid) != "sleep":
+            time.sleep(0.01)
+        assert sum(map(len, process.details(child.pid).argv)) <= 128 << 10
+        assert sum(map(len, process._argv(child.pid, 4096))) <= 4096
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_users_without_a_name() -> None:
+    assert process.user_name(4_000_000_000) == "4000000000"
+    assert process.user_name(0) == "root"
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "expected"),
+    [
+        (f"/system.slice/docker-{ID}.scope", ID[:12]),
+        (f"/docker/{ID}", ID[:12]),
+        (f"/docker/{ID}/init.scope", ID[:12]),
+        (f"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container", ID[:12]),
+        (f"/libpod_parent/libpod-{ID}", ID[:12]),
+        (
+            f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podab12.slice/cri-containerd-{ID}.scope",
+            ID[:12],
+        ),
+        (f"/kubepods/besteffort/pod1234-5678/{ID}", ID[:12]),
+        (f"/kubepods.slice/kubepods-pod12.slice/crio-{ID}.scope", ID[:12]),
+        (f"/system.slice/kubepods-pod12.slice:cri-containerd:{ID}", ID[:12]),
+        (f"/default/{ID}", ID[:12]),
+        (f"/docker/{'f' * 64}/docker/{ID}", ID[:12]),  # the innermost
+        (f"/docker/{'f' * 64}/{ID}", ID[:12]),
+        ("/lxc/web", "web"),
+        ("/lxc.payload/web/system.slice", "web"),
+        ("/lxc.payload.web-1/init.scope", "web-1"),
+        ("/lxc.monitor.web", ""),
+        ("/machine.slice/machine-fedora\\x2d39.scope/payload", "fedora-39"),
+        ("/machine.slice/systemd-nspawn@debian.service/payload", "debian"),
+        ("/system.slice/nginx.service", ""),
+        (f"/system.slice/{ID[:63]}.scope", ""),
+        ("/", ""),
+        ("", ""),
+    ],
+)
+def test_containers(cgroup: str, expected: str) -> None:
+    assert container_of(cgroup) == expected

@@ -1,0 +1,442 @@
+"""The protocol: every message arrives as it was sent, and nothing but WireError comes out of anything else."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import struct
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ebtop import tick as t
+from ebtop.source import wire
+from ebtop.source.wire import CommandReader, Reader, WireError, Writer
+
+OPEN = np.dtype([("ts", "<u8"), ("ret", "<i4"), ("uid", "<u4"), ("comm", "S16"), ("path", "S64")])
+CONNECT = np.dtype([("ts", "<u8"), ("family", "<u2"), ("saddr", "u1", (16,)), ("ok", "?"), ("load", "<f4")])
+PADDED = np.dtype({"names": ["ts", "x"], "formats": ["<u8", "u1"], "offsets": [8, 3], "itemsize": 24})
+
+FRAMES = (t.Frame("main", "a.out", False), t.Frame("[unknown]", "libc.so.6", False), t.Frame("do_exit", "kernel", True))
+ODD = b"\x1b]0;\xff\xc3\xa9\n".decode("utf-8", "surrogateescape")
+
+
+def records(dtype: np.dtype[Any], count: int) -> Any:
+    raw = np.random.default_rng(1).integers(0, 127, count * dtype.itemsize, dtype=np.uint8)
+    made = raw.view(dtype)
+    for name in dtype.names or ():
+        if dtype[name] == np.dtype("?"):
+            made[name] = made[name].view("u1") & 1
+    return made
+
+
+FULL_TICK = t.Tick(
+    tool="example",
+    start=1_763_705_645_000_000_000,
+    end=(1 << 64) - 1,
+    events=(records(OPEN, 1009), records(CONNECT, 3), records(PADDED, 5)),
+    rows=records(CONNECT, 1),
+    histograms=(
+        t.Histogram("all", 0, "all", np.arange(140, dtype=np.uint64)),
+        t.Histogram("pid", 12, ODD, np.array([1, (1 << 64) - 1], dtype=np.uint64)),
+        t.Histogram("cgroup", (1 << 64) - 1, "/a", np.array([], dtype=np.uint64)),
+    ),
+    stacks=(
+        t.Stack(FRAMES, 3, 1, 2, "bash"),
+        t.Stack(FRAMES[:1], 4, 1, 2, ODD),
+        t.Stack((), 1, 0, 0, ""),
+    ),
+    names={"cgroup": {(1 << 64) - 1: "/é", 0: ODD}, "exit_code": {7: 0, 8: -9}, "none": {}},
+    lost={"full": 3, "cut": 0},
+    cost=t.Cost(5, 6),
+)
+MESSAGES: list[t.Message] = [
+    FULL_TICK,
+    t.Tick("empty", 0, 0),
+    t.Tick("no records", 0, 0, events=(records(OPEN, 0),)),
+    t.ToolState("x", t.Phase.FAILED, ("kprobe:a",), (t.Attempt("kprobe:a", ODD),), "why", "do"),
+    t.Vitals("host", "6.8.0", 2, 12.25, 0.004, 1 << 40, "pid 1", 3),
+    t.ProcessDetails(7, True, ODD, "/x", "/", "root", "/c", "", ("a", ""), (t.Ancestor(1, "init", ("i",)),), 1, 2, 3.5),
+    t.Notice(ODD, True),
+    t.Gone("killed"),
+]
+COMMANDS: list[t.Command] = [
+    t.Load("profile", {"frequency": 99}),
+    t.Unload("x"),
+    t.SetFocus(t.Focus((1, 2), True, (ODD,), 0, "/sys")),
+    t.SetFocus(t.Focus()),
+    t.Resolve(1),
+    t.Stop(),
+]
+
+
+def sent(*messages: t.Message | t.Command) -> bytes:
+    """The stream that these messages make."""
+    fd = os.memfd_create("stream")
+    try:
+        writer = Writer(fd)
+        for message in messages:
+            writer.send(message)
+        return os.pread(fd, 1 << 28, 0)
+    finally:
+        os.close(fd)
+
+
+def received(stream: bytes, reader: type[Any] = Reader, **limits: int) -> list[Any]:
+    fd = os.memfd_create("stream")
+    try:
+        os.pwrite(fd, stream, 0)
+        return list(reader(fd, **limits))
+    finally:
+        os.close(fd)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equality that knows arrays (values and layout) and tells 1 from True."""
+    if isinstance(a, np.ndarray):
+        return isinstance(b, np.ndarray) and a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    if type(a) is not type(b):
+        return False
+    if hasattr(a, "__dataclass_fields__"):
+        return all(same(getattr(a, name), getattr(b, name)) for name in a.__dataclass_fields__)
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(same(a[k], b[k]) for k in a)
+    return bool(a == b)
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda m: type(m).__name__)
+def test_messages_arrive_as_sent(message: t.Message) -> None:
+    (got,) = received(sent(message))
+    assert same(got, message), got
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda m: type(m).__name__)
+def test_commands_arrive_as_sent(command: t.Command) -> None:
+    (got,) = received(sent(command), CommandReader)
+    assert same(got, command), got
+
+
+def test_every_message_is_tried_here() -> None:
+    assert {type(m) for m in [*MESSAGES, *COMMANDS]} == set(wire.KINDS)
+    assert set(wire.KINDS) == {*t.Message.__args__, *t.Command.__args__}
+
+
+def test_arrays_are_read_only_aligned_views() -> None:
+    (got,) = received(sent(FULL_TICK))
+    for array in (*got.events, got.rows, got.histograms[0].counts):
+        assert not array.flags.writeable
+        assert not array.flags.owndata
+        assert array.ctypes.data % 8 == 0
+
+
+def test_a_large_tick_through_a_pipe_with_slow_reader() -> None:
+    tick = t.Tick("big", 1, 2, events=(records(OPEN, 50_021), records(OPEN, 3)), rows=records(PADDED, 1))
+    reading, writing = os.pipe()
+
+    def produce() -> None:
+        writer = Writer(writing)
+        for message in (tick, t.Gone(""), tick):
+            writer.send(message)
+        os.close(writing)
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    got = list(Reader(reading))
+    thread.join()
+    os.close(reading)
+    assert [type(m) for m in got] == [t.Tick, t.Gone, t.Tick]
+    assert same(got[0], tick)
+    assert same(got[2], tick)
+
+
+def test_more_arrays_than_one_writev_takes() -> None:
+    tick = t.Tick("many", 1, 2, events=tuple(records(OPEN, n % 3) for n in range(2000)))
+    (got,) = received(sent(tick))
+    assert same(got, tick)
+
+
+def test_writes_that_the_kernel_cuts_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = os.writev
+    calls = iter(range(100))  # a writer that forgets what was written would fill the memory
+
+    def at_most_1009(fd: int, buffers: list[memoryview]) -> int:
+        assert next(calls, None) is not None, "it writes without end"
+        return os.write(fd, b"".join(buffers)[:1009])
+
+    tick = t.Tick("x", 1, 2, events=(records(OPEN, 101), records(PADDED, 1), records(CONNECT, 33)))
+    monkeypatch.setattr(os, "writev", at_most_1009)
+    stream = sent(tick, t.Gone("x"))
+    monkeypatch.setattr(os, "writev", whole)
+    assert stream == sent(tick, t.Gone("x"))
+
+
+def test_strided_and_big_endian_arrays_are_converted() -> None:
+    big = records(OPEN, 7).astype(OPEN.newbyteorder(">"))
+    strided = records(OPEN, 7)[::2]
+    (got,) = received(sent(t.Tick("x", 1, 2, events=(big, strided))))
+    assert got.events[0].tolist() == big.tolist()
+    assert same(got.events[1], strided.copy())
+
+
+def test_numpys_numbers_are_sent_as_numbers() -> None:
+    stack = t.Stack(FRAMES, np.uint64(3), np.uint32(1), np.int32(2), "x")  # type: ignore[arg-type]
+    (got,) = received(sent(t.Tick("x", np.uint64(1), 2, stacks=(stack,))))  # type: ignore[arg-type]
+    assert same(got, t.Tick("x", 1, 2, stacks=(t.Stack(FRAMES, 3, 1, 2, "x"),)))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        t.Tick("x", 1, 2, events=(np.zeros(2, dtype=[("a", object)]),)),
+        t.Tick("x", 1, 2, events=(np.zeros(2, dtype=[("a", [("b", "<u4")])]),)),
+        t.Tick("x", 1, 2, events=(np.zeros((2, 2), dtype=OPEN),)),
+        t.Vitals("h", "k", 1, float("nan"), 0, 0),
+        t.Notice(b"bytes"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_cannot_be_sent_is_refused_before_anything_is_written(message: t.Message) -> None:
+    fd = os.memfd_create("stream")
+    writer = Writer(fd)
+    size = os.fstat(fd).st_size
+    with pytest.raises(WireError):
+        writer.send(message)
+    assert os.fstat(fd).st_size == size
+    writer.send(t.Gone("still fine"))
+    os.lseek(fd, 0, os.SEEK_SET)
+    assert list(Reader(fd)) == [t.Gone("still fine")]
+    os.close(fd)
+
+
+def test_limits_hold_on_both_sides() -> None:
+    fd = os.memfd_create("stream")
+    with pytest.raises(WireError, match="longer than"):
+        Writer(fd, limit=100).send(t.Notice("x" * 100))
+    os.close(fd)
+    long = sent(t.Load("x" * wire.MAX_COMMAND))
+    with pytest.raises(WireError, match="1048576 are allowed"):
+        received(long, CommandReader)
+    with pytest.raises(WireError, match="are allowed"):
+        received(sent(FULL_TICK), limit=1000)
+
+
+def test_directions_are_kept_apart() -> None:
+    with pytest.raises(WireError, match="no place in this direction"):
+        received(sent(t.Stop()))
+    with pytest.raises(WireError, match="no place in this direction"):
+        received(sent(t.Gone("")), CommandReader)
+
+
+def test_another_version_is_one_line_with_both() -> None:
+    stream = struct.pack("<8sI20s", b"\x89ebtop\r\n", 77, b"9.9\x1b[31m\n")
+    with pytest.raises(WireError) as caught:
+        received(stream)
+    text = str(caught.value)
+    assert "protocol 77" in text
+    assert f"protocol {wire.VERSION}" in text
+    assert text.isprintable()
+
+
+@pytest.mark.parametrize("stream", [b"Welcome to web-03!\n", b"\x89ebtop\n" + bytes(24), b"W"])
+def test_what_is_no_stream_is_said_so_at_once(stream: bytes) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, stream)  # and left open: the answer may not wait for 32 bytes
+    with pytest.raises(WireError, match="no ebtop stream"):
+        list(Reader(reading))
+    os.close(reading)
+    os.close(writing)
+
+
+def test_truncated_anywhere() -> None:
+    stream = sent(t.Notice("a"), t.Tick("x", 1, 2, events=(records(OPEN, 2),)))
+    ends = {0: 0, 32: 0, len(sent(t.Notice("a"))): 1, len(stream): 2}
+    for size in range(len(stream) + 1):
+        if size in ends:
+            assert len(received(stream[:size])) == ends[size]
+        else:
+            with pytest.raises(WireError, match="ends inside"):
+                received(stream[:size])
+
+
+def frame(kind: int, header: object, arrays: bytes = b"") -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return sent() + struct.pack("<IB3sI", 8 + len(text) + len(arrays), kind, bytes(3), len(text)) + text + arrays
+
+
+def tick_header(**changes: object) -> dict[str, object]:
+    empty: dict[str, object] = {
+        "tool": "x", "start": 1, "end": 2, "lost": {}, "cost": {"run_ns": 0, "run_count": 0},
+        "names": {}, "events": [], "rows": None, "histograms": None, "stacks": None,
+    }  # fmt: skip
+    return empty | changes
+
+
+def test_the_hand_made_header_is_right() -> None:
+    assert received(frame(1, tick_header())) == [t.Tick("x", 1, 2)]
+
+
+A = ["a", "<u4", [], 0]
+HOSTILE_TICKS: list[tuple[dict[str, object], bytes]] = [
+    (tick_header(tool=1), b""),
+    (tick_header(start=True), b""),
+    (tick_header(start=1.0), b""),
+    (tick_header(start=1 << 65), b""),
+    (tick_header(lost={"a": "b"}), b""),
+    (tick_header(lost=[]), b""),
+    (tick_header(more=1), b""),
+    (tick_header(names={"d": [[1], []]}), b""),
+    (tick_header(names={"d": [["1"], ["a"]]}), b""),
+    (tick_header(names={"d": [[1], [None]]}), b""),
+    (tick_header(names={"d": [[[]], [1]]}), b""),
+    (tick_header(events=None), b""),
+    (tick_header(events=[[1, [4, [["a", "|O", [], 0]]]]]), bytes(8)),
+    (tick_header(events=[[1, [8, [["a", "|O8", [], 0]]]]]), bytes(8)),
+    (tick_header(events=[[1, [8, [["a", "<M8", [], 0]]]]]), bytes(8)),
+    (tick_header(events=[[1, [8, [["a", ">u8", [], 0]]]]]), bytes(8)),
+    (tick_header(events=[[1, [3, [["a", "<u3", [], 0]]]]]), bytes(8)),
+    (tick_header(events=[[1, [8, [["a", "V8", [], 0]]]]]), bytes(8)),
+    (tick_header(events=[[1, [4, [["a b", "<u4", [], 0]]]]]), bytes(8)),
+    (tick_header(events=[[1, [4, [["__class__" * 9, "<u4", [], 0]]]]]), bytes(8)),
+    (tick_header(events=[[1, [4, [A, A]]]]), bytes(8)),
+    (tick_header(events=[[1, [4, [["a", "<u4", [], 1]]]]]), bytes(8)),
+    (tick_header(events=[[1, [4, [["a", "<u4", [], -1]]]]]), bytes(8)),
+    (tick_header(events=[[1, [8, [["a", "<u4", [2, 2], 0]]]]]), bytes(8)),
+    (tick_header(events=[[1, [8, [["a", "<u4", [0], 0]]]]]), bytes(8)),
+    (tick_header(events=[[1, [8, [["a", "<u4", [1 << 62], 0]]]]]), bytes(8)),
+    (tick_header(events=[[1, [8, [["a", "<u4", [1, 1, 1, 1], 0]]]]]), bytes(8)),
+    (tick_header(events=[[1, [0, []]]]), b""),
+    (tick_header(events=[[1 << 60, [0, []]]]), b""),
+    (tick_header(events=[[1 << 60, [4, [A]]]]), bytes(8)),
+    (tick_header(events=[[-1, [4, [A]]]]), bytes(8)),
+    (tick_header(events=[[True, [4, [A]]]]), bytes(8)),
+    (tick_header(events=[[3, [4, [A]]]]), bytes(8)),
+    (tick_header(events=[[1, [4, [A]]]]), bytes(16)),
+    (tick_header(events=[[2, [4, "<u4"]]]), bytes(8)),
+    (tick_header(events=[[2, [8, "<u4"]]]), bytes(8)),
+    (tick_header(rows=[2, [4, "<u4"]]), bytes(8)),
+    (tick_header(histograms=[[["all", 0, "", 1]], [2, [4, "<u4"]]]), bytes(8)),
+    (tick_header(histograms=[[["all", 0, "", 2]], [1, [8, "<u8"]]]), bytes(8)),
+    (tick_header(histograms=[[["all", 0, "", 2], ["all", 0, "", -1]], [1, [8, "<u8"]]]), bytes(8)),
+    (tick_header(histograms=[[["all", 0, ""]], [1, [8, "<u8"]]]), bytes(8)),
+    (tick_header(stacks=[[], [[2, 1, 1, 1, "x"]], [2, [4, "<u4"]]]), bytes(8)),
+    (tick_header(stacks=[[["a", "b", 1]], [[2, 1, 1, 1, "x"]], [2, [4, "<u4"]]]), bytes(8)),
+    (tick_header(stacks=[[["a", "b", True]], [[2, 1, None, 1, "x"]], [2, [4, "<u4"]]]), bytes(8)),
+]
+
+
+@pytest.mark.parametrize(("header", "arrays"), HOSTILE_TICKS)
+def test_hostile_ticks(header: dict[str, object], arrays: bytes) -> None:
+    with pytest.raises(WireError) as caught:
+        received(frame(1, header, arrays))
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("kind", "header"),
+    [
+        (0, {}),
+        (7, {}),
+        (255, {}),
+        (6, {}),
+        (6, {"reason": None}),
+        (6, {"reason": "a", "b": 1}),
+        (6, []),
+        (6, b"{"),
+        (6, b"[" * 100_000),
+        (6, b'{"reason":"\xc3\xa9"}'),
+        (6, b'{"reason":' + b"9" * 5000 + b"}"),
+        (3, b'{"uptime_s":NaN}'),
+        (2, {"tool": "x", "phase": "gone mad", "probes": [], "tried": [], "reason": "", "remedy": ""}),
+        (2, {"tool": "x", "phase": "idle", "probes": "abc", "tried": [], "reason": "", "remedy": ""}),
+        (2, {"tool": "x", "phase": "idle", "probes": [], "tried": [["a"]], "reason": "", "remedy": ""}),
+    ],
+)
+def test_hostile_messages(kind: int, header: object) -> None:
+    with pytest.raises(WireError) as caught:
+        received(frame(kind, header))
+    assert str(caught.value).isprintable()
+
+
+def test_a_header_longer_than_its_frame() -> None:
+    with pytest.raises(WireError, match="header is too long"):
+        received(sent() + struct.pack("<IB3sI", 8 + 16, 6, bytes(3), 24) + b'{"reason":"abc"}' + bytes(8))
+
+
+def test_a_frame_that_announces_a_gigabyte_costs_none() -> None:
+    announced = sent() + struct.pack("<IB3sI", 1 << 30, 1, bytes(3), 8) + b"{}      "
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(WireError, match="ends inside"):
+        received(announced)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 << 10  # KiB
+
+
+def test_a_reader_that_goes_away_is_an_oserror() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with pytest.raises(BrokenPipeError):
+        Writer(writing)
+    os.close(writing)
+
+
+def survives(stream: bytes) -> None:
+    """Reading may fail with WireError and with nothing else."""
+    for reader in (Reader, CommandReader):
+        try:
+            received(stream, reader)
+        except WireError as error:
+            assert str(error).isprintable(), repr(str(error))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=200))
+def test_random_bytes(raw: bytes) -> None:
+    survives(raw)
+    survives(sent() + raw)
+
+
+STREAMS = [sent(message) for message in [*MESSAGES, *COMMANDS] if message is not FULL_TICK]
+STREAMS.append(sent(t.Tick("x", 1, 2, (records(CONNECT, 2),), None, FULL_TICK.histograms[1:], FULL_TICK.stacks)))
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_damaged_frames(data: st.DataObject) -> None:
+    stream = bytearray(data.draw(st.sampled_from(STREAMS)))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(32, len(stream) - 1))
+        stream[at] = data.draw(st.one_of(st.integers(0, 255), st.sampled_from(b'0129-[]{}",ntf')))
+    survives(bytes(stream))
+
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["<u8", "S4", "a"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(tick_header())), JSON, st.binary(max_size=64))
+def test_any_json_in_a_tick(key: str, value: Any, arrays: bytes) -> None:
+    survives(frame(1, tick_header(**{key: value}), arrays))
+
+
+def raw_text() -> st.SearchStrategy[str]:
+    """Text as the kernel gives it: any bytes at all."""
+    return st.binary(max_size=20).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(raw_text(), st.dictionaries(st.integers(0, (1 << 64) - 1), raw_text(), max_size=3))
+def test_any_bytes_survive_in_text(text: str, known: dict[int, str]) -> None:
+    tick = t.Tick("x", 1, 2, names={text: known}, lost={text: 1})
+    got = received(sent(tick, t.Notice(text)))
+    assert same(got[0], tick)
+    assert os.fsencode(got[1].text) == os.fsencode(text)
