@@ -23,7 +23,7 @@ PACKAGES = (
 )
 
 
-class BccMissing(Exception):
+class BccMissingError(Exception):
     """The bcc package, or its library, is not installed."""
 
 
@@ -36,16 +36,16 @@ def _spec() -> Any:
 
 
 def load() -> Any:
-    """The bcc module. Raises BccMissing with the package to install."""
+    """The bcc module. Raises BccMissingError with the package to install."""
     spec = _spec()
     if spec is None:
-        raise BccMissing(PACKAGES)
+        raise BccMissingError(PACKAGES)
     module = importlib.util.module_from_spec(spec)
     sys.modules["bcc"] = module
     try:
         spec.loader.exec_module(module)
     except (ImportError, OSError, AttributeError) as error:
-        raise BccMissing(f"bcc in {spec.origin} does not load: {error}; {PACKAGES}") from error
+        raise BccMissingError(f"bcc in {spec.origin} does not load: {error}; {PACKAGES}") from error
     return module
 
 

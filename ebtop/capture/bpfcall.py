@@ -117,7 +117,8 @@ def map_shape(fd: int) -> MapShape:
 
 def program_cost(fd: int) -> tuple[int, int]:
     """(run_time_ns, run_cnt) of a program (struct bpf_prog_info); zeros while statistics are off."""
-    return struct.unpack_from("<QQ", _info(fd, 232), 192)  # type: ignore[return-value]
+    run_ns, run_count = struct.unpack_from("<QQ", _info(fd, 232), 192)
+    return run_ns, run_count
 
 
 def enable_stats() -> int:

@@ -10,6 +10,7 @@ import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 _INT, _PTR, _ARRAY, _STRUCT, _UNION, _ENUM = 1, 2, 3, 4, 5, 6
@@ -74,7 +75,7 @@ class KernelTypes:
     """
 
     def __init__(self, path: str = "/sys/kernel/btf/vmlinux") -> None:
-        if not os.path.exists(path):
+        if not Path(path).exists():
             raise BtfError(f"this kernel has no BTF: {path} is missing (CONFIG_DEBUG_INFO_BTF)")
         self._lib = _library()
         self._btf = self._lib.btf__parse(path.encode(), None)
@@ -88,7 +89,7 @@ class KernelTypes:
         return _Type.from_address(address)
 
     def _kind(self, type_: _Type) -> int:
-        return (type_.info >> 24) & 0x1F
+        return int(type_.info >> 24) & 0x1F
 
     def _strip(self, type_id: int) -> tuple[int, _Type]:
         type_ = self._type(type_id)

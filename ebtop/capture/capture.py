@@ -260,7 +260,7 @@ class Capture:
                 self._ask(_FOLLOW, None, _FOLLOW_SLOTS, {})
                 while any(name == _FOLLOW for name, _ in self._loading):  # its children would be missed before
                     self._wait_for_compiler()
-            self._focus.set(focus, *self._identities.cgroup_place(focus.cgroup))
+            self._focus.apply(focus, *self._identities.cgroup_place(focus.cgroup))
         except (FocusError, LookupError) as error:
             yield Notice(f"focus not changed: {error}", error=True)
         yield self._vitals()

@@ -68,9 +68,8 @@ class Compiler:
 
     def reply(self) -> Loaded:
         """The result of the oldest request; call when `fileno` is readable."""
-        assert self._socket is not None
         try:
-            result = receive(self._socket)
+            result = receive(self._socket) if self._socket else Loaded(error="the compiler process is not running")
         except (ConnectionError, OSError, ValueError) as error:
             code = self._process.poll() if self._process else None
             result = Loaded(error=f"the compiler process ended ({'no exit code' if code is None else code}): {error}")

@@ -9,6 +9,7 @@ import errno
 import os
 import struct
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from ebtop.capture import bpfcall
 from ebtop.tick import Focus
@@ -45,11 +46,11 @@ class FocusMaps:
         self._self = [pid for pid in pids if pid][:4]
         self._write(self.focus)
 
-    def set(self, focus: Focus, cgroup_id: int = 0, cgroup_level: int = 0) -> None:
+    def apply(self, focus: Focus, cgroup_id: int = 0, cgroup_level: int = 0) -> None:
         """Apply a focus. Raises FocusError when it names too much or a process that is not there."""
         if len(focus.comms) > MOST_COMMS:
             raise FocusError(f"at most {MOST_COMMS} names can be focused on at once")
-        missing = [pid for pid in focus.pids if not os.path.exists(f"/proc/{pid}")]
+        missing = [pid for pid in focus.pids if not Path(f"/proc/{pid}").exists()]
         if missing:
             raise FocusError(f"no process {', '.join(map(str, missing))}")
         self.focus = focus

@@ -69,7 +69,10 @@ def _version() -> str:
     match = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", platform.release())
     major, minor, patch = (int(part or 0) for part in match.groups()) if match else (5, 0, 0)
     code = (major << 16) + (minor << 8) + min(patch, 255)
-    return f"#pragma once\n#define LINUX_VERSION_CODE {code}\n#define KERNEL_VERSION(a, b, c) (((a) << 16) + ((b) << 8) + (c))\n"
+    return (
+        f"#pragma once\n#define LINUX_VERSION_CODE {code}\n"
+        "#define KERNEL_VERSION(a, b, c) (((a) << 16) + ((b) << 8) + (c))\n"
+    )
 
 
 def _last_two(source: str, start: int) -> tuple[str, str] | None:

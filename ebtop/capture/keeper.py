@@ -1,8 +1,8 @@
 """`python -m ebtop.capture.keeper FD`: starts capture as root, and again when it has died and the screen asks.
 
 The screen has given root up by then and could not. This process stays small: it forks, and only the child imports.
-On the socket FD each request is one message of JSON: {"start": settings} is answered with the child's two pipes, {"why":
-true} with how the last child ended. When the socket closes, it ends; capture ends by itself at its closed pipe.
+On the socket FD each request is one message of JSON: {"start": settings} is answered with the child's two pipes,
+{"why": true} with how the last child ended. When the socket closes, it ends; capture ends by itself at its closed pipe.
 """
 
 from __future__ import annotations

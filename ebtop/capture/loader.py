@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ebtop.capture import bcclib
 from ebtop.tool import Attach, Probe
@@ -27,7 +27,7 @@ MESSAGE = 1 << 18
 
 @dataclass(frozen=True)
 class Request:
-    """What to build: a program's text and -D defines, its slots, the maps that are there already and those to hand over."""
+    """What to build: a program's text and defines, its slots, the maps that are there and those to hand over."""
 
     name: str
     text: str
@@ -80,7 +80,7 @@ class Loaded:
 class _Complaints:
     """Collects what clang, the verifier and libbcc print, which is the only place where they say why."""
 
-    def __enter__(self) -> _Complaints:
+    def __enter__(self) -> Self:
         sys.stderr.flush()
         self._file = tempfile.TemporaryFile()
         self._saved = os.dup(2)
@@ -144,10 +144,7 @@ class Builder:
             return None
 
     def _slot(self, module: Any, alternatives: Sequence[Sequence[Probe]]) -> bool:
-        for alternative in alternatives:
-            if self._alternative(module, alternative):
-                return True
-        return False
+        return any(self._alternative(module, alternative) for alternative in alternatives)
 
     def _alternative(self, module: Any, probes: Sequence[Probe]) -> bool:
         attached: list[int] = []
@@ -283,7 +280,7 @@ def serve(sock: socket.socket) -> None:
     problem = ""
     try:
         bcc = bcclib.load()
-    except bcclib.BccMissing as error:
+    except bcclib.BccMissingError as error:
         problem = str(error)
     while True:
         try:

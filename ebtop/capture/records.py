@@ -46,5 +46,5 @@ def layouts(source: str, given: Mapping[str, int] | None = None) -> dict[str, np
             body = body.replace(macro, defines[macro])
         fields = [" ".join(part.split()) for part in body.split(";") if part.strip()]
         if all("*" not in part and part.count("[") < 2 for part in fields):
-            found[name] = np.dtype([_field(part, defines, found) for part in fields], align=True)  # type: ignore[misc]
+            found[name] = np.dtype([_field(part, defines, found) for part in fields], align=True)
     return found

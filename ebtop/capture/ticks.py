@@ -47,7 +47,8 @@ def terminate(batch: Batch) -> None:
         width = batch.dtype[name].itemsize
         if batch.dtype[name].kind != "S":
             continue
-        offset = (batch.dtype.fields or {})[name][1]
+        fields = batch.dtype.fields
+        offset = fields[name][1] if fields else 0
         raw = np.ndarray((len(batch), width), np.uint8, batch.data, offset, (batch.strides[0], 1))
         if f"{name}_len" in names:
             ends = batch[f"{name}_len"].astype(np.int64)

@@ -8,6 +8,7 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -27,8 +28,8 @@ BACKLOG = "backlog full"
 
 def possible_cpus() -> int:
     """How many values a per-CPU map holds for each key."""
-    with open("/sys/devices/system/cpu/possible") as file:
-        return int(file.read().strip().split("-")[-1].split(",")[-1]) + 1
+    possible = Path("/sys/devices/system/cpu/possible").read_text().strip()
+    return int(possible.split("-")[-1].split(",")[-1]) + 1
 
 
 class Tracer:
@@ -127,7 +128,6 @@ def wanted_maps(tool: Tool) -> list[str]:
 def tool_defines(options: Mapping[str, int]) -> dict[str, int]:
     """-D values that do not come from the streams. THREADS: slots of direct-mapped tables, one per possible thread
     up to 262,144 (8 MB), a power of two."""
-    with open("/proc/sys/kernel/pid_max") as file:
-        pid_max = int(file.read())
+    pid_max = int(Path("/proc/sys/kernel/pid_max").read_text())
     threads = min(1 << 18, 1 << (pid_max - 1).bit_length())
     return {"THREADS": threads} | {name.upper(): value for name, value in options.items()}

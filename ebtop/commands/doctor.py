@@ -93,7 +93,7 @@ def _tracefs() -> Check:
 
 def _kernel_symbols() -> Check:
     try:
-        with open("/proc/kallsyms") as file:
+        with Path("/proc/kallsyms").open() as file:
             hidden = file.readline().startswith("0000000000000000")
     except OSError as error:
         return Check("kernel symbols", False, str(error), "run as root")

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ebtop import arguments, privilege
@@ -117,7 +118,7 @@ def open_output(path: str | None) -> BinaryIO:
     if path is None:
         return os.fdopen(os.dup(1), "wb", buffering=1 << 20)
     try:
-        return open(path, "wb", buffering=1 << 20)
+        return Path(path).open("wb", buffering=1 << 20)
     except OSError as error:
         raise UsageError(f"cannot write {path!r}: {error.strerror}") from error
 
@@ -162,9 +163,9 @@ class Run:
         try:
             self._read()
             if self._code == 0 and self._state:
-                self._end()
+                self._end(self._state)
         except BrokenPipeError:
-            self._stream = open(os.devnull, "wb")  # noqa: SIM115  what is still buffered has no reader
+            self._stream = Path(os.devnull).open("wb")  # noqa: SIM115  what is still buffered has no reader
         except OSError as error:
             sys.stderr.write(f"ebtop: cannot write the output: {error.strerror or error}\n")
             return arguments.WRITE_FAILED
@@ -246,9 +247,8 @@ class Run:
             self._written_at = whole.end
             self._exporter.tick(self._tool, whole, self._names)
 
-    def _end(self) -> None:
-        assert self._state is not None
+    def _end(self, state: ToolState) -> None:
         self._flush()
         code = self._held.exit_code if self._held else None
-        self._exporter.end(self._tally.summary(self._state.probes, code))
+        self._exporter.end(self._tally.summary(state.probes, code))
         self._stream.flush()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ebtop.model.percentiles import Counts, starts_within
+from ebtop.model.percentiles import Counts, Floats, starts_within
 from ebtop.tool import Buckets
 
 LEVELS = 8
@@ -71,6 +71,18 @@ def rows(buckets: Buckets, first: int, last: int, height: int, floor: int = 0) -
 def covering(starts: Starts, first: int, last: int) -> int:
     """How many rows buckets `first` to `last` touch."""
     return int(np.searchsorted(starts, last, "right") - np.searchsorted(starts, first, "right")) + 1
+
+
+def densities(buckets: Buckets, starts: Starts, folded: Counts) -> Floats:
+    """Counts by row made comparable where rows are not equally high on the scale of powers of two.
+
+    Of the halves of a power the lower one is the wider; as plain counts an even distribution would look like a saw.
+    Rows that begin at 0, and those as high as most, keep their counts.
+    """
+    low, high = buckets.low[starts].astype(np.float64), np.append(buckets.low[starts[1:]], buckets.low[-1])
+    bounded = low > 0
+    height = np.log2(np.divide(high, low, out=np.ones(len(low)), where=bounded))
+    return folded / np.where(bounded, height / np.median(height[bounded]), 1.0)
 
 
 def merge_columns(by_tick: Counts, starts: Starts) -> Counts:

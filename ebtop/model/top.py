@@ -189,8 +189,8 @@ class Top:
             texts = {place: self._sort_key(place) for place in frequent.tolist()}
             return np.array(sorted(texts, key=texts.__getitem__, reverse=descending), dtype=np.intp)
         measure: Floats = getattr(self.counted, by)
-        # Equal ones in the order of the values' keys: a row moves only when its number does.
-        order = np.lexsort((self.counted.keys, -measure if descending else measure))
+        # Equal ones by their duration, then by the values' keys: a row moves only when its numbers do.
+        order = np.lexsort((self.counted.keys, -self.counted.total, -measure if descending else measure))
         return order.astype(np.intp)
 
     def _sort_key(self, place: int) -> tuple[bool, float, str]:

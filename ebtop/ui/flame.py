@@ -185,7 +185,7 @@ class FlameView(ToolView, can_focus=False):
         if wanted.top:
             way = " › ".join(name_of(frame) for frame in wanted.top[-2:])
             parts.append(f"zoomed to {'… › ' if len(wanted.top) > 2 else ''}{way}")
-        self._bar.show_status(" · ".join(parts), f"{count(profile.samples)} samples")
+        self._bar.show_status(" · ".join(parts), _samples(profile.samples))
 
     def _show_status(self) -> None:
         """The frame of the cursor: shares first, as they have a fixed length, then its module; its whole name below."""
@@ -199,7 +199,7 @@ class FlameView(ToolView, can_focus=False):
         if node:
             shares += f"  {percent(samples, int(profile.total[profile.parent[node]])):>7} of its caller"
         where = "kernel" if frame.kernel else module_of(frame)
-        known = f"  {count(samples):>7} samples  {where}"
+        known = f"  {_samples(samples):>15}  {where}"
         name = name_of(frame) + ("" if not frame.kernel or where == module_of(frame) else f"  [{module_of(frame)}]")
         lines = Content.assemble((shares + known, "$foreground 65%"), "\n", (f"› {name}", "bold"))
         self.query_one(".flame--status", Static).update(lines)
@@ -312,6 +312,10 @@ class FlameView(ToolView, can_focus=False):
     def on_table_moved(self, event: Table.Moved) -> None:
         """The details of a process are those of the graph's cursor."""
         event.stop()
+
+
+def _samples(number: int) -> str:
+    return f"{count(number)} sample{'' if number == 1 else 's'}"
 
 
 def _regex(pattern: str) -> None:

@@ -17,8 +17,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from ebtop.model.format import count, duration
-from ebtop.model.heat import Columns, columns, covering, levels, merge_columns, rows
-from ebtop.model.percentiles import Counts, Summary
+from ebtop.model.heat import Columns, columns, covering, densities, levels, merge_columns, rows
+from ebtop.model.percentiles import Counts, Floats, Summary
 from ebtop.tool import Buckets
 from ebtop.ui.table import padded
 
@@ -33,7 +33,7 @@ def amount(buckets: Buckets, value: float) -> str:
     return duration(value) if buckets.unit == "ns" else f"{count(round(value))} {buckets.unit}".rstrip()
 
 
-def bar(value: int, largest: int, width: int) -> str:
+def bar(value: float, largest: float, width: int) -> str:
     """A bar of eighths of a cell; what is not nothing is seen."""
     if value == 0 or largest == 0:
         return " " * width
@@ -92,6 +92,7 @@ class _Layout:
     cells: Counts
     shades: npt.NDArray[np.uint8]
     folded: Counts
+    lengths: Floats
 
 
 class Chart(Widget, can_focus=True):
@@ -156,7 +157,8 @@ class Chart(Widget, can_focus=True):
         cols = columns(picture.starts, room - bar_width, picture.newest_only)
         cells = np.add.reduceat(merge_columns(picture.by_tick, cols.starts), starts, axis=1)
         folded = np.add.reduceat(picture.counts, starts)
-        self._layout_now = _Layout(starts, first, shown, bar_width, cols, cells, levels(cells), folded)
+        lengths = densities(picture.buckets, starts, folded)
+        self._layout_now = _Layout(starts, first, shown, bar_width, cols, cells, levels(cells), folded, lengths)
 
     @property
     def ticks_each(self) -> int:
@@ -248,7 +250,7 @@ class Chart(Widget, can_focus=True):
         here = [
             Segment(padded(self._axis(drawn, picture, row), _AXIS, right=True), axis),
             Segment(padded(f" {self._mark(drawn, picture, row)}", _MARK, right=False), part("chart--mark")),
-            Segment(bar(value, int(drawn.folded.max()), drawn.bar_width), part("chart--bar")),
+            Segment(bar(float(drawn.lengths[row]), float(drawn.lengths.max()), drawn.bar_width), part("chart--bar")),
             Segment(padded(count(value) if value else "·", _COUNT, right=True), number),
         ]
         used = _AXIS + _MARK + drawn.bar_width + _COUNT

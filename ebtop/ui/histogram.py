@@ -92,7 +92,8 @@ class HistogramView(ToolView, can_focus=False):
     help_text = (
         "Bars and heat map share the scale at the left, the slowest on top; each row begins at the value beside it. "
         "The bars are those of the window (w: last second, last minute, all held); p50, p90 and p99 stand at the rows "
-        "that they lie in. max < is the upper edge of the highest bar: the largest value itself is not known.\n"
+        "that they lie in. max < is the upper edge of the highest bar: the largest value itself is not known. Where "
+        "a power of two has two or four rows, which differ in width, bars allow for that; the numbers do not.\n"
         "The heat map has a column per tick, the newest at the right; the higher and brighter a cell, the more there "
         "were (each step is about a doubling or two). With all held, several ticks share a column, as said below it.\n"
         "Arrows or the mouse choose a cell: which second, which latency, how many, and which processes waited then.\n"
@@ -333,5 +334,7 @@ def _fitting(names: Sequence[str], width: int) -> str:
 def _waiter_line(waiter: Waiter, width: int) -> Content:
     """Name and pid at the left, how often at the right."""
     number = count(waiter.count)
-    name = padded(_called(By.PID, waiter.key, waiter.label), width - len(number) - 1, right=False)
-    return Content(f"{name} {number}")
+    room = width - len(number) - len(str(waiter.key)) - 2
+    name = sanitise(waiter.label)
+    name = padded(name, room, right=False).rstrip() if cell_len(name) > room else name
+    return Content(padded(f"{name} {waiter.key}", width - len(number) - 1, right=False) + f" {number}")

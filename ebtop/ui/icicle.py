@@ -11,7 +11,7 @@ from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.color import Color
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -120,8 +120,9 @@ class Icicle(ScrollView, can_focus=True):
         return node if node in drawn else self._top
 
     def on_resize(self) -> None:
-        """Widths are of this screen."""
+        """Widths are of this screen; the cursor stays on it."""
         self._lay_out()
+        self._reveal()
 
     def notify_style_update(self) -> None:
         """Colours have changed."""
@@ -149,8 +150,10 @@ class Icicle(ScrollView, can_focus=True):
 
     def _reveal(self) -> None:
         place = self._place()
-        if place is not None:
-            self.scroll_to_region(Region(0, place[0], 1, 1), animate=False, force=True)
+        height = self.scrollable_content_region.height
+        if place is not None and height:
+            top = min(max(round(self.scroll_y), place[0] - height + 1), place[0])
+            self.scroll_to(y=top, animate=False, force=True, immediate=True)
 
     def action_caller(self) -> None:
         """To the caller."""

@@ -103,7 +103,7 @@ def test_focus_on_one_process_of_a_busy_machine(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("mine", "other")]
     for file in files:
         file.touch()
-    mine, other = (subprocess.Popen(loads.command("opens", file, "3s"), stdout=subprocess.DEVNULL) for file in files)
+    mine, other = (subprocess.Popen(loads.command("opens", file, "9s"), stdout=subprocess.DEVNULL) for file in files)
     try:
         out = run("run", "opensnoop", "--pid", str(mine.pid), "--duration", "1", "--format", "json").stdout
     finally:

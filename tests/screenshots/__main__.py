@@ -23,51 +23,58 @@ from tests.screenshots import svg
 
 TARGET = Path(__file__).parents[2] / "screenshots"
 
-# A small deployment that goes on for ever: programs that live for milliseconds, files that are not there, connections
-# of which some are refused, and more threads than CPUs.
-WORKLOAD = """
-cd "$1"
+# A deployment that goes on for ever: programs that live for milliseconds, and files that are not there.
+DEPLOY = """
 mkdir -p conf.d && echo 'port = 8080' > conf.d/app.toml && echo '{"debug": false}' > settings.json
+cat > render.py <<'END'
+import json, string
+print(string.Template("port=$port").substitute(port=json.load(open("settings.json"))["debug"]))
+END
 while :; do
     for name in app local secrets; do grep -s port "conf.d/$name.toml" >/dev/null; done
     sed 's/8080/9090/' conf.d/app.toml > rendered.toml
-    python3 -S -c 'import json; json.load(open("settings.json")); print("deployed")' >/dev/null
+    python3 render.py --config conf.d/app.toml >/dev/null
     ./migrate --check 2>/dev/null
     sort -u rendered.toml /etc/services | wc -l >/dev/null
-    sleep 0.15
-done &
-while :; do "$CONNECTS" 5 3 1 >/dev/null; sleep 0.3; done &
-while :; do "$SWITCHES" contend 5 4 >/dev/null; done &
-while :; do "$BURNXX" 3 >/dev/null; "$BURN" 1.5 >/dev/null; done &
+    sleep 0.2
+done
+"""
+CONNECT = 'while :; do "$CONNECTS" 3 2 1 >/dev/null; sleep 0.3; "$CONNECTS" 0 3 0 >/dev/null; sleep 0.2; done'
+CONTEND = '"$SWITCHES" contend 5 600 >/dev/null & while :; do sleep 7; "$BURN" 2 >/dev/null; done'
+COMPUTE = """
+while :; do "$BURNXX" 2 >/dev/null; done &
+while :; do head -c 30000000 /usr/bin/python3 /usr/lib/x86_64-linux-gnu/libc.so.6 | gzip -6 >/dev/null; done &
+while :; do python3 -c 'import json; [json.loads(json.dumps(list(range(1000)))) for _ in range(10000)]'; done &
 wait
 """
 
 
 class Scene(NamedTuple):
-    """How a pane is shown: seconds to let it run, then keys, each followed by a second."""
+    """What a pane is shown with: a shell script, seconds to let it run, then keys, each followed by a second."""
 
     pane: str
+    script: str
     seconds: float
     keys: tuple[str, ...] = ()
     focused: bool = True
 
 
 SCENES = (
-    Scene("execsnoop", 8),
-    Scene("opensnoop", 8),
-    Scene("tcpconnect", 10),
-    Scene("runqlat", 45, focused=False),
-    Scene("profile", 12),
+    Scene("execsnoop", DEPLOY, 8),
+    Scene("opensnoop", DEPLOY, 8, ("\r",)),
+    Scene("tcpconnect", CONNECT, 10),
+    Scene("runqlat", CONTEND, 50, focused=False),
+    Scene("profile", COMPUTE, 15),
 )
 
 
 @contextmanager
-def workload() -> Iterator[int]:
-    """The loads, running; the pid of their common ancestor."""
+def workload(script: str) -> Iterator[int]:
+    """The script, running in an empty directory and a plain environment; its pid."""
     programs = {name.upper(): str(loads.build(name)) for name in ("connects", "switches", "burn", "burnxx")}
+    environment = {**programs, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
     with tempfile.TemporaryDirectory(prefix="deploy-") as directory:
-        command = ["sh", "-c", WORKLOAD, "deploy", directory]
-        process = subprocess.Popen(command, env={**os.environ, **programs}, start_new_session=True)
+        process = subprocess.Popen(["sh", "-c", script], cwd=directory, env=environment, start_new_session=True)
         try:
             yield process.pid
         finally:
@@ -106,14 +113,14 @@ def main() -> int:
     if os.geteuid() != 0:
         print("Tracing needs root: sudo make screenshots", file=sys.stderr)
         return 3
-    with workload() as pid:
-        for scene in SCENES:
-            if arguments.panes and scene.pane not in arguments.panes:
-                continue
-            print(f"{scene.pane} ...", flush=True)
+    for scene in SCENES:
+        if arguments.panes and scene.pane not in arguments.panes:
+            continue
+        print(f"{scene.pane} ...", flush=True)
+        with workload(scene.script) as pid:
             picture = take(scene, pid, arguments.columns, arguments.rows)
-            (arguments.output / f"{scene.pane}.svg").write_text(picture)
-            cairosvg.svg2png(bytestring=picture.encode(), write_to=str(arguments.output / f"{scene.pane}.png"), scale=2)
+        (arguments.output / f"{scene.pane}.svg").write_text(picture)
+        cairosvg.svg2png(bytestring=picture.encode(), write_to=str(arguments.output / f"{scene.pane}.png"), scale=2)
     return 0
 
 

@@ -71,8 +71,8 @@ def table(pilot: Pilot) -> Table:
 
 
 async def filled(pilot: Pilot) -> Table:
-    """The table, once there are rows in it."""
-    await until(pilot, lambda: len(table(pilot).model or ()))
+    """The table, once there are rows in it and the keyboard is its."""
+    await until(pilot, lambda: len(table(pilot).model or ()) and table(pilot).has_focus)
     return table(pilot)
 
 

@@ -93,7 +93,6 @@ async def test_the_cursor_stays_on_its_row_when_old_ticks_go():
         held, line, row = rows.model.key(rows.cursor), rows.cursor - rows._top, rows.cursor
         source.say(*(synthetic.tick(OPENS, n, 5000) for n in range(3, 6)))
         await until(pilot, lambda: rows.model.rows.parts[-1].serial == 5)
-        print("DBG", rows.cursor, row, held, rows.following, [(p.serial, len(p)) for p in rows.model.rows.parts], rows.model.key(rows.cursor))
         assert rows.cursor < row
         assert rows.model.key(rows.cursor) == held
         assert rows.cursor - rows._top == line

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ebtop.model.groups import By, ranked, sparse, waiters, whole
-from ebtop.model.heat import LEVELS, columns, covering, levels, merge_columns, rows
+from ebtop.model.heat import LEVELS, columns, covering, densities, levels, merge_columns, rows
 from ebtop.model.latency import LatencyReader
-from ebtop.model.percentiles import Counts
+from ebtop.model.percentiles import Counts, starts_within
 from ebtop.model.window import Window, said, spanned, within
 from ebtop.tick import Histogram, Tick
 from ebtop.tool import log_buckets
@@ -79,6 +80,16 @@ def test_what_is_below_the_floor_shares_a_row() -> None:
     starts = rows(BUCKETS, 40, 79, 8, floor=51)
     assert BUCKETS.low[starts].tolist()[:3] == [0, 1 << 14, 1 << 15]
     assert covering(starts, 40, 79) == 8
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_an_even_distribution_is_no_saw(parts: int) -> None:
+    starts = starts_within(BUCKETS, parts)
+    even = np.round(1000 * np.diff(np.log2(np.append(BUCKETS.low[starts[20:]], BUCKETS.low[-1])))).astype(np.uint64)
+    found = densities(BUCKETS, starts, np.concatenate([np.zeros(20, dtype=np.uint64), even]))[20:]
+    assert found.max() / found.min() < 1.02
+    if parts == 1:
+        assert found.tolist() == even.tolist()
 
 
 def test_levels_are_logarithmic_and_keep_their_scale() -> None:
