@@ -162,8 +162,8 @@ class Run:
         self._source.send(Load(self._tool.name, options))
         try:
             self._read()
-            if self._code == 0 and self._state:
-                self._end(self._state)
+            if self._code == 0:
+                self._end()
         except BrokenPipeError:
             self._stream = Path(os.devnull).open("wb")  # noqa: SIM115  what is still buffered has no reader
         except OSError as error:
@@ -247,8 +247,11 @@ class Run:
             self._written_at = whole.end
             self._exporter.tick(self._tool, whole, self._names)
 
-    def _end(self, state: ToolState) -> None:
+    def _end(self) -> None:
+        probes = self._state.probes if self._state else ()
+        if self._state is None:  # told to stop before anything was attached
+            self._exporter.begin(self._tool, probes)
         self._flush()
         code = self._held.exit_code if self._held else None
-        self._exporter.end(self._tally.summary(state.probes, code))
+        self._exporter.end(self._tally.summary(probes, code))
         self._stream.flush()

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,12 +35,6 @@ class Shape:
     inverted: bool = False
     kernel: bool = True
     user: bool = True
-
-    def path(self, stack: Stack) -> list[Frame]:
-        """The frames of a stack as the tree has them."""
-        frames = [f for f in stack.frames if (self.kernel if f.kernel else self.user)]
-        process = Frame(stack.comm, PROCESS, False)
-        return [*reversed(frames), process] if self.inverted else [process, *frames]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +143,33 @@ def _reaches(parent: Ids, starts: Ids, node: int) -> npt.NDArray[np.bool_]:
     return reached
 
 
+class _Frames(dict[Frame, int]):
+    """Frames by number: asking for one that is not known gives it the next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.list: list[Frame] = []
+
+    def __missing__(self, frame: Frame) -> int:
+        number = self[frame] = len(self.list)
+        self.list.append(frame)
+        return number
+
+
+class _Known(NamedTuple):
+    """A distinct stack, its frames by number, root first."""
+
+    process: int
+    pid: int
+    frames: tuple[int, ...]
+
+
 class _Tree:
     """The tree of one shape; it only grows."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, frames: _Frames) -> None:
         self.shape = shape
-        self.frames: list[Frame] = []
-        self._frame_ids: dict[Frame, int] = {}
+        self._frames = frames
         self._children: dict[int, int] = {}  # parent << 32 | frame: the node
         self._new_parent: list[int] = [-1]
         self._new_frame: list[int] = [-1]
@@ -162,30 +177,34 @@ class _Tree:
         self.parent, self.frame, self.outer = empty, empty, empty
         self.leaf, self.tip = empty, empty
 
-    def add(self, stacks: Sequence[Stack]) -> None:
+    def add(self, stacks: Sequence[_Known]) -> None:
         """Take in stacks that are not in the tree yet."""
-        paths = [self.shape.path(stack) for stack in stacks]
-        self.leaf = np.concatenate([self.leaf, np.array([self._leaf(path) for path in paths], dtype=np.int64)])
-        tips = [self._frame_ids[path[0 if self.shape.inverted else -1]] for path in paths]
-        self.tip = np.concatenate([self.tip, np.array(tips, dtype=np.int64)])
         known = len(self.parent)
+        paths = [self._path(stack) for stack in stacks]
+        self.leaf = np.concatenate([self.leaf, np.array([self._leaf(path, known) for path in paths], dtype=np.int64)])
+        tips = [path[0 if self.shape.inverted else -1] for path in paths]
+        self.tip = np.concatenate([self.tip, np.array(tips, dtype=np.int64)])
         self.parent = np.concatenate([self.parent, np.array(self._new_parent, dtype=np.int64)])
         self.frame = np.concatenate([self.frame, np.array(self._new_frame, dtype=np.int64)])
         self._new_parent, self._new_frame = [], []
         self.outer = np.concatenate([self.outer, self._outer(known)])
 
-    def _leaf(self, path: list[Frame]) -> int:
-        node, children, frame_ids = 0, self._children, self._frame_ids
-        for frame in path:
-            which = frame_ids.get(frame)
-            if which is None:
-                which = frame_ids[frame] = len(self.frames)
-                self.frames.append(frame)
+    def _path(self, stack: _Known) -> tuple[int, ...]:
+        """The frames of a stack as the shape has them."""
+        frames = stack.frames
+        if not (self.shape.kernel and self.shape.user):
+            named = self._frames.list
+            frames = tuple(f for f in frames if (self.shape.kernel if named[f].kernel else self.shape.user))
+        return (*frames[::-1], stack.process) if self.shape.inverted else (stack.process, *frames)
+
+    def _leaf(self, path: tuple[int, ...], known: int) -> int:
+        node, children, parents = 0, self._children, self._new_parent
+        for which in path:
             edge = node << 32 | which
             below = children.get(edge)
             if below is None:
-                below = children[edge] = len(self.parent) + len(self._new_parent)
-                self._new_parent.append(node)
+                below = children[edge] = known + len(parents)
+                parents.append(node)
                 self._new_frame.append(which)
             node = below
         return node
@@ -212,10 +231,11 @@ class StackTree:
     """
 
     def __init__(self) -> None:
-        self._ids: dict[tuple[str, int, tuple[Frame, ...]], int] = {}
-        self._stacks: list[Stack] = []
+        self._frames = _Frames()
+        self._ids: dict[_Known, int] = {}
+        self._stacks: list[_Known] = []
         self._ticks: dict[tuple[int, int], tuple[Ids, Ids]] = {}  # by start and end: its stacks' ids, their counts
-        self._tree = _Tree(Shape())
+        self._tree = _Tree(Shape(), self._frames)
 
     def profile(self, held: Sequence[Tick], window: Sequence[Tick], shape: Shape) -> Profile:
         """The stacks of `window` in that shape; what belongs to ticks outside of `held` is forgotten."""
@@ -223,7 +243,7 @@ class StackTree:
         for tick in window:
             self._learn(tick)
         if self._tree.shape != shape:
-            self._tree = _Tree(shape)
+            self._tree = _Tree(shape, self._frames)
         tree = self._tree
         tree.add(self._stacks[len(tree.leaf) :])
         mine = [self._ticks[tick.start, tick.end] for tick in window]
@@ -235,7 +255,7 @@ class StackTree:
         leaf, tip, weight = tree.leaf[seen], tree.tip[seen], weight[seen]
         pid = np.array([self._stacks[i].pid for i in seen.tolist()], dtype=np.int64)
         total = totals(tree.parent, leaf, weight)
-        return Profile(tuple(tree.frames), tree.parent, tree.frame, tree.outer, total, leaf, tip, weight, pid)
+        return Profile(tuple(self._frames.list), tree.parent, tree.frame, tree.outer, total, leaf, tip, weight, pid)
 
     def _learn(self, tick: Tick) -> None:
         if (tick.start, tick.end) in self._ticks:
@@ -245,11 +265,12 @@ class StackTree:
         self._ticks[tick.start, tick.end] = (ids, counts)
 
     def _id(self, stack: Stack) -> int:
-        key = (stack.comm, stack.pid, stack.frames)
-        found = self._ids.get(key)
+        number = self._frames.__getitem__
+        known = _Known(number(Frame(stack.comm, PROCESS, False)), stack.pid, tuple(map(number, stack.frames)))
+        found = self._ids.get(known)
         if found is None:
-            found = self._ids[key] = len(self._stacks)
-            self._stacks.append(stack)
+            found = self._ids[known] = len(self._stacks)
+            self._stacks.append(known)
         return found
 
     def _forget(self, held: Sequence[Tick]) -> None:

@@ -102,9 +102,9 @@ TOOL = Tool(
     ),
     rings=(
         Ring("events", "open_event", 32 << 20, cleared=True),
-        Ring("medium_events", "open_event_medium", 32 << 20, cleared=True),
-        Ring("long_events", "open_event_long", 8 << 20),
-        Ring("dirs", "dir_path", 1 << 20, role="names:dir"),
+        Ring("medium_events", "open_event_medium", 16 << 20, cleared=True),
+        Ring("long_events", "open_event_long", 4 << 20),
+        Ring("dirs", "dir_path", 1 << 19, role="names:dir"),
     ),
     group_by="path",
     columns=(

@@ -21,8 +21,8 @@ TOOL = Tool(
         Slot("exec", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_exec", "remember_exec", optional=True),),)),
     ),
     rings=(
-        Ring("samples", "stack_sample", 8 << 20, role="stacks"),
-        Ring("execs", "exec_path", 1 << 20, role="execs"),
+        Ring("samples", "stack_sample", 4 << 20, role="stacks"),
+        Ring("execs", "exec_path", 1 << 19, role="execs"),
     ),
     options=(Option("frequency", 99, 1, 9999, "samples per second and CPU; 99, as 100 would beat with timers"),),
 )

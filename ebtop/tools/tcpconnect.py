@@ -57,7 +57,7 @@ TOOL = Tool(
             ),
         ),
     ),
-    rings=(Ring("events", "connect_event", 4 << 20, cleared=True),),
+    rings=(Ring("events", "connect_event", 1 << 20, cleared=True),),
     group_by="daddr",
     columns=(
         Column("ts", "TIME", Type.TIME, "when it was established or failed", 12, rank=2),

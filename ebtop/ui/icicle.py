@@ -33,13 +33,20 @@ class Icicle(ScrollView, can_focus=True):
     DEFAULT_CSS = """
     Icicle {
         width: 1fr; height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
-        & > .icicle--cursor { color: $block-cursor-foreground; background: $block-cursor-background; }
+        & > .icicle--cursor { color: $background; background: $accent 75%; }
+        & > .icicle--cursor-ansi { color: $block-cursor-foreground; background: $block-cursor-background; }
         & > .icicle--match { color: $foreground; background: $accent 40%; }
         & > .icicle--edge { color: $foreground 45%; }
         & > .icicle--empty { color: $foreground 60%; }
     }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"icicle--cursor", "icicle--match", "icicle--edge", "icicle--empty"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "icicle--cursor",
+        "icicle--cursor-ansi",
+        "icicle--match",
+        "icicle--edge",
+        "icicle--empty",
+    }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "caller", "Caller", show=False, id="flame.caller"),
         Binding("down", "callee", "Callee", show=False, id="flame.callee"),
@@ -246,7 +253,8 @@ class Icicle(ScrollView, can_focus=True):
             edge = "›"
         padding = " " * (width - 1 - cell_len(text))
         plain = style + Style(underline=False)
-        return [Segment(edge, self._edge(plain)), Segment(text, style), Segment(padding, plain)]
+        edge_style = plain if selected else self._edge(plain)
+        return [Segment(edge, edge_style), Segment(text, style), Segment(padding, plain)]
 
     def _edge(self, style: Style) -> Style:
         return style + Style(color=self.get_component_rich_style("icicle--edge").color)
@@ -267,8 +275,11 @@ class Icicle(ScrollView, can_focus=True):
             self._styles[side, matched] = style
         if not selected:
             return style
-        cursor = self.get_component_rich_style("icicle--cursor")
-        return style + Style(color=cursor.color, bgcolor=cursor.bgcolor, bold=True, reverse=self.app.no_color)
+        # The few colours of a poor terminal are all taken by modules: the cursor is black on white there.
+        cursor = self.get_component_rich_style(
+            "icicle--cursor-ansi" if self.app.current_theme.ansi else "icicle--cursor"
+        )
+        return style + Style(color=cursor.color, bgcolor=cursor.bgcolor, bold=True)
 
     def _match_style(self) -> Style:
         """Underlined and bold, so that it is seen without colour too."""

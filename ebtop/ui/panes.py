@@ -152,8 +152,10 @@ class Panes(Screen[None]):
         shown, view = news.shown, self.view
         if shown is None or view is None or shown.tool != self.current:
             return
-        failed = self.query_one(Trouble).show(shown.snapshot, shown.error, news.snapshot.gone is not None)
-        self.query_one("#views").display = not failed or bool(shown.snapshot.ticks and not shown.error)
+        alone = self.query_one(Trouble).show(shown.snapshot, shown.error, news.snapshot.gone is not None)
+        self.query_one("#views").display = not alone
+        if not alone and self.focused is None:  # what is hidden cannot have the keyboard
+            view.keyboard_target().focus()
         if shown.serial != self._serial and not shown.error:
             self._serial = shown.serial
             view.show(shown.snapshot, shown.result)

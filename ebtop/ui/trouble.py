@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from rich.text import Text
 from textual.widgets import Static
 
@@ -9,12 +11,14 @@ from ebtop.model.snapshot import ToolSnapshot
 from ebtop.sanitise import sanitise
 from ebtop.tick import Phase
 
+_FAILED = "×"
+
 
 def explained(snapshot: ToolSnapshot, error: str = "", gone: bool = False) -> Text | None:
     """The text, or None when the view has something to show and nothing is wrong."""
     state = snapshot.state
     if error:
-        return Text(f"× this view failed: {sanitise(error)}", style="bold")
+        return Text(f"{_FAILED} this view failed: {sanitise(error)}")
     if state.phase is Phase.FAILED:
         return _failed(snapshot)
     if snapshot.ticks:
@@ -30,15 +34,15 @@ def explained(snapshot: ToolSnapshot, error: str = "", gone: bool = False) -> Te
 
 def _failed(snapshot: ToolSnapshot) -> Text:
     state = snapshot.state
-    text = Text(f"× {snapshot.tool.name} cannot run here", style="bold")
-    text.append(f"\n\n{sanitise(state.reason) or 'capture gave no reason'}", "not bold")
+    text = Text(f"{_FAILED} {snapshot.tool.name} cannot run here")
+    text.append(f"\n\n{sanitise(state.reason) or 'capture gave no reason'}")
     if state.remedy:
-        text.append("\n\nwhat to do: ", "not bold dim").append(sanitise(state.remedy), "not bold")
+        text.append("\n\nwhat to do: ", "dim").append(sanitise(state.remedy))
     if state.tried:
-        text.append("\n\nwhat was tried:", "not bold dim")
+        text.append("\n\nwhat was tried:", "dim")
         for attempt in state.tried:
-            text.append(f"\n  {sanitise(attempt.probe)}: {sanitise(attempt.error)}", "not bold")
-    text.append("\n\nThe other panes go on.", "not bold dim")
+            text.append(f"\n  {sanitise(attempt.probe)}: {sanitise(attempt.error)}")
+    text.append("\n\nThe other panes go on.", "dim")
     return text
 
 
@@ -46,20 +50,25 @@ class Trouble(Static):
     """Shows the text, if there is one."""
 
     DEFAULT_CSS = """
-    Trouble { height: auto; max-height: 100%; padding: 1 2; display: none; color: $text; }
-    Trouble.-failed { color: $warning; }
+    Trouble { height: auto; max-height: 50%; padding: 1 2; display: none; }
+    Trouble.-alone { height: 1fr; max-height: 100%; }
+    Trouble > .trouble--failed { color: $warning; text-style: bold; }
     """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"trouble--failed"}
 
     def __init__(self) -> None:
         super().__init__(id="trouble")
         self._said: Text | None = None
 
     def show(self, snapshot: ToolSnapshot, error: str, gone: bool) -> bool:
-        """Say it; False when all is well."""
+        """Say it; whether it stands alone, as there is nothing else to show."""
         text = explained(snapshot, error, gone)
+        alone = text is not None and (bool(error) or not snapshot.ticks)
+        self.set_class(alone, "-alone")
+        if text is not None and text.plain.startswith(_FAILED):
+            text.stylize(self.get_component_rich_style("trouble--failed"), 0, len(text.plain.split("\n")[0]))
         if text != self._said:
             self._said = text
-            self.set_class(bool(error) or snapshot.state.phase is Phase.FAILED, "-failed")
             self.display = text is not None
             self.update(text or "")
-        return text is not None
+        return alone

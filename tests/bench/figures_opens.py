@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests import loads
-from tests.bench import processes
 from tests.bench.plan import Plan
 from tests.bench.report import Figure
 from tests.bench.tracers import (
@@ -62,10 +62,8 @@ def flat_out(plan: Plan) -> Iterator[Figure]:
 def _traced(tracer: Tracer, path: str, count: int, *more: int) -> tuple[float, float]:
     """CPU ns of each open of the load, and CPU seconds of the tracer until it had worked all off."""
     with attached(tracer) as running:
-        before = running.cpu_s()
-        each: float = loads.run("opens", path, count, *more)["cpu_ns_each"]
-        processes.wait_quiet(running.pid)
-        return each, running.cpu_s() - before
+        report, seconds = running.cost_of(lambda: loads.run("opens", path, count, *more))
+        return report["cpu_ns_each"], seconds
 
 
 def steady(plan: Plan) -> Iterator[Figure]:
@@ -110,8 +108,8 @@ def loss(plan: Plan) -> Iterator[Figure]:
         for _ in plan.rounds():
             try:
                 with attached(dashboard(TOOL)) as running:
-                    opened = loads.run("opens", path, seconds, 2)["count"]
-                    processes.wait_quiet(running.pid)
+                    opened = running.cost_of(lambda: loads.run("opens", path, seconds, 2))[0]["count"]
+                    time.sleep(2)  # a tick, and its painting
                     figure.add(DASHBOARD, shown_number(running.lost_on_screen()))
                 figure.note(f"dashboard: {opened:,} opens")
             except UnavailableError as error:

@@ -56,11 +56,9 @@ def execs(plan: Plan) -> Iterator[Figure]:
         for tracer in [dashboard("execsnoop"), ebtop_run("execsnoop"), *peers("execsnoop")]:
             try:
                 with attached(tracer) as running:
-                    before = running.cpu_s()
-                    each = loads.run("execs", count)["cpu_ns_each"]
-                    processes.wait_quiet(running.pid)
-                    used.add(tracer.name, (running.cpu_s() - before) * 1e6 / count)
-                    added.add(tracer.name, (each - bare) / 1e3)
+                    reported, seconds = running.cost_of(lambda: loads.run("execs", count))
+                    used.add(tracer.name, seconds * 1e6 / count)
+                    added.add(tracer.name, (reported["cpu_ns_each"] - bare) / 1e3)
             except UnavailableError as error:
                 used.missing(tracer.name, error)
                 added.add(tracer.name, None)
@@ -119,9 +117,7 @@ def at_rest(plan: Plan) -> Iterator[Figure]:
                 with attached(tracer) as running:
                     time.sleep(10)
                     memory.add(tracer.name, processes.pss_bytes(running.pid) / MIB)
-                    before, start = running.cpu_s(), time.monotonic()
-                    time.sleep(plan.scaled(20))
-                    idle.add(tracer.name, 100 * (running.cpu_s() - before) / (time.monotonic() - start))
+                    idle.add(tracer.name, 100 * processes.share(running.pid, plan.scaled(20)))
             except UnavailableError as error:
                 memory.missing(tracer.name, error)
                 idle.add(tracer.name, None)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from tests.bench import processes
 
 
 @dataclass(frozen=True)
@@ -18,8 +21,18 @@ class Plan:
         """The rounds' numbers, told on standard error as they begin; one more with a warm-up."""
         for number in range(0 if warm_up else 1, self.count + 1):
             print(f"  round {number} of {self.count}", file=sys.stderr, flush=True)
+            _wait_alone()
             yield number
 
     def scaled(self, size: int) -> int:
         """A load's size in this plan, at least 1."""
         return max(1, round(size * self.scale))
+
+
+def _wait_alone(timeout: float = 120) -> None:
+    """Wait until no other tracer is attached on this machine: its probes would be counted as the load's own cost."""
+    deadline = time.monotonic() + timeout
+    while processes.tracing() and time.monotonic() < deadline:
+        time.sleep(1)
+    if processes.tracing():
+        print("  another tracer is attached: these figures are not worth much", file=sys.stderr, flush=True)

@@ -94,12 +94,19 @@ def wait_attached(root: int, timeout: float = 30, settled: float = 0.7) -> float
     raise TimeoutError(f"nothing attached in {timeout:.0f} s")
 
 
-def wait_quiet(root: int, timeout: float = 20, share: float = 0.1) -> None:
-    """Wait until a tree has worked off what it was given: under `share` of a core for half a second."""
+def wait_quiet(root: int, usual: float, timeout: float = 20) -> None:
+    """Wait until a tree has worked off what it was given: it uses 0.05 of a core more than `usual`, or less."""
     deadline, before = time.monotonic() + timeout, cpu_s(root)
     while time.monotonic() < deadline:
         time.sleep(0.5)
         after = cpu_s(root)
-        if after - before <= share * 0.5:
+        if after - before <= 0.5 * (usual + 0.05):
             return
         before = after
+
+
+def share(root: int, seconds: float = 1.0) -> float:
+    """What a tree uses now, in cores, over that many seconds."""
+    before, start = cpu_s(root), time.monotonic()
+    time.sleep(seconds)
+    return (cpu_s(root) - before) / (time.monotonic() - start)

@@ -9,16 +9,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from tests.bench import processes
 from tests.bench.terminal import Terminal
 
 EBTOP = Path(sys.executable).parent / "ebtop"
+_Report = TypeVar("_Report")
 DASHBOARD, JSON, LIBBPF, BPFTRACE, BCC = "ebtop, dashboard", "ebtop run", "libbpf-tools", "bpftrace", "bcc"
 
 
@@ -47,6 +48,14 @@ class Running:
     def cpu_s(self) -> float:
         """CPU seconds of all its processes so far."""
         return processes.cpu_s(self.pid)
+
+    def cost_of(self, load: Callable[[], _Report]) -> tuple[_Report, float]:
+        """What a load reports, and the tracer's CPU seconds from its start until all of it was worked off."""
+        usual = processes.share(self.pid)
+        before = self.cpu_s()
+        reported = load()
+        processes.wait_quiet(self.pid, usual)
+        return reported, self.cpu_s() - before
 
     def lost_on_screen(self) -> str:
         """What the dashboard's header says after `lost`. Raises UnavailableError when it says nothing."""

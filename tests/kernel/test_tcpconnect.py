@@ -58,10 +58,13 @@ s = socket.socket(socket.AF_UNIX); s.connect_ex("/nowhere")
 
 def test_unreachable_and_given_up(tmp_path: Path) -> None:
     interface = (
-        "ip link set lo up && ip link add d0 type veth peer name d1 && ip link set d1 up && ip addr add 10.9.8.1/24 dev d0 && ip link set d0 up && "
+        "ip link set lo up && ip link add d0 type veth peer name d1 && ip link set d1 up && "
+        "ip addr add 10.9.8.1/24 dev d0 && ip link set d0 up && "
         "ip neigh add 10.9.8.7 lladdr 02:00:00:00:00:01 dev d0"
     )
-    if subprocess.run(["unshare", "--net", "ip", "link", "add", "d0", "type", "veth", "peer", "name", "d1"], check=False).returncode:
+    if subprocess.run(
+        ["unshare", "--net", "ip", "link", "add", "d0", "type", "veth", "peer", "name", "d1"], check=False
+    ).returncode:
         pytest.skip("a veth pair in a network namespace cannot be made here (iproute2, CONFIG_VETH)")
     script = tmp_path / "unreachable.py"
     script.write_text(UNREACHABLE)

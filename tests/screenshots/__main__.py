@@ -120,7 +120,7 @@ def main() -> int:
         with workload(scene.script) as pid:
             picture = take(scene, pid, arguments.columns, arguments.rows)
         (arguments.output / f"{scene.pane}.svg").write_text(picture)
-        cairosvg.svg2png(bytestring=picture.encode(), write_to=str(arguments.output / f"{scene.pane}.png"), scale=2)
+        cairosvg.svg2png(bytestring=picture.encode(), write_to=str(arguments.output / f"{scene.pane}.png"), scale=1.5)
     return 0
 
 

@@ -230,10 +230,15 @@ async def test_a_tool_that_failed_says_why_and_what_to_do_and_the_others_go_on()
         assert len((await filled(pilot)).model) > 0
 
 
-async def test_loading_is_said():
+async def test_loading_is_said_and_the_keyboard_goes_to_the_rows_once_there_are_some():
     source = Scripted([synthetic.vitals(), ToolState(OPENS.name, Phase.LOADING)])
     async with dashboard(source).run_test() as pilot:
         await until(pilot, lambda: "loading" in shown(pilot))
+        await pilot.pause(0.3)
+        source.say(synthetic.tick(OPENS, 0, 200))
+        await filled(pilot)
+        await pilot.press("up")
+        assert table(pilot).cursor == len(table(pilot).model) - 2
 
 
 async def test_capture_that_ends_is_said_and_can_be_started_again():

@@ -90,8 +90,9 @@ def test_as_counted_one_by_one(ticks_of: list[list[Stack]], shape: Shape) -> Non
     own: Counter[Frame] = Counter()
     total: Counter[Frame] = Counter()
     for stack in (s for t in ticks for s in t.stacks):
-        path = shape.path(stack)
-        own[path[0 if shape.inverted else -1]] += stack.count
+        path = [Frame(stack.comm, PROCESS, False)]
+        path += [f for f in stack.frames if (shape.kernel if f.kernel else shape.user)]
+        own[path[-1]] += stack.count
         total.update(dict.fromkeys(path, stack.count))
     rows = functions(found)
     assert {r.frame: r.total for r in rows} == {f: n for f, n in total.items() if f.module != PROCESS}
