@@ -67,7 +67,7 @@ def test_killed_ones_leave_nothing_and_the_other_goes_on(tmp_path: Path) -> None
     target = tmp_path / "target"
     target.touch()
     survivor.wait_until_it_sees(*loads.command("opens", target, 1))
-    for victim in range(3):  # the screen's side, the keeper, capture
+    for victim in (0, 2):  # the reading side; capture
         other = Background(tmp_path / f"victim-{victim}.json", "opensnoop", "--comm", "opens")
         other.wait_until_it_sees(*loads.command("opens", target, 1))
         pids = family(other.process.pid)
@@ -84,6 +84,17 @@ def test_killed_ones_leave_nothing_and_the_other_goes_on(tmp_path: Path) -> None
     last = seen.events[-1]["pid"]
     assert len(seen.where(path=str(target), pid=last)) == 1009
     assert seen.summary["lost"] == 0
+
+
+def test_without_its_keeper_it_goes_on(tmp_path: Path) -> None:
+    tracing = Background(tmp_path / "out.json", "opensnoop")
+    tracing.wait_until_it_sees("cat", "/etc/hostname")
+    pids = family(tracing.process.pid)
+    os.kill(pids[1], signal.SIGKILL)
+    subprocess.run(["cat", "/etc/hosts"], check=True, stdout=subprocess.DEVNULL)
+    time.sleep(0.5)
+    assert tracing.stop().where(path="/etc/hosts", comm="cat")
+    assert gone(pids)
 
 
 def test_capture_that_dies_is_told(tmp_path: Path) -> None:
