@@ -58,13 +58,32 @@ def trace(tmp_path: Path, tool: str, command: Sequence[object], *options: str, t
         return Output(lines)
 
 
+_STARTED: list[subprocess.Popen[str]] = []
+
+
+def started(argv: Sequence[object], **options: Any) -> subprocess.Popen[str]:
+    """A process that is ended after the test, however that goes."""
+    process = subprocess.Popen(list(map(str, argv)), **options)
+    _STARTED.append(process)
+    return process
+
+
+def end_started() -> None:
+    """End what the test left running."""
+    while _STARTED:
+        process = _STARTED.pop()
+        with process:  # closes its pipes, and waits
+            if process.poll() is None:
+                process.kill()
+
+
 class Background:
     """`ebtop run TOOL` beside something else; `stop` ends it as Ctrl+C does."""
 
     def __init__(self, file: Path, tool: str, *options: str) -> None:
         self.file = file
         argv = [*EBTOP, "run", tool, "--format", "json", "-o", str(file), *filter(None, options)]
-        self.process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+        self.process = started(argv, stderr=subprocess.PIPE, text=True)
 
     def wait_until_it_sees(self, *knock: object) -> None:
         """Run a command again and again until it shows in the output: the probes are attached then."""

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests import loads
-from tests.kernel.ebtop import EBTOP, Background, run, trace
+from tests.kernel.ebtop import EBTOP, Background, run, started, trace
 
 
 def on_the_machine() -> set[str]:
@@ -212,7 +212,7 @@ def test_hostile_names_do_nothing_to_a_terminal(tmp_path: Path) -> None:
 
 def test_follow_and_focus(tmp_path: Path) -> None:
     shell = "sleep 4; cat /etc/hostname; sh -c 'cat /etc/hosts; sh -c \"cat /etc/passwd\"'; sleep 1"
-    parent = subprocess.Popen(["sh", "-c", shell], stdout=subprocess.DEVNULL)
+    parent = started(["sh", "-c", shell], stdout=subprocess.DEVNULL)
     with_children = Background(tmp_path / "a.json", "opensnoop", "--pid", str(parent.pid), "--follow")
     parent.wait()
     paths = {e["path"] for e in with_children.stop().events}

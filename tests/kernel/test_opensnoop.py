@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import loads
-from tests.kernel.ebtop import WAYS, Background, run, trace
+from tests.kernel.ebtop import WAYS, Background, run, started, trace
 
 
 @pytest.mark.parametrize(
@@ -103,13 +103,8 @@ def test_focus_on_one_process_of_a_busy_machine(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("mine", "other")]
     for file in files:
         file.touch()
-    mine, other = (subprocess.Popen(loads.command("opens", file, "9s"), stdout=subprocess.DEVNULL) for file in files)
-    try:
-        out = run("run", "opensnoop", "--pid", str(mine.pid), "--duration", "1", "--format", "json").stdout
-    finally:
-        for process in (mine, other):
-            process.kill()
-            process.wait()
+    mine, other = (started(loads.command("opens", file, "9s"), stdout=subprocess.DEVNULL) for file in files)
+    out = run("run", "opensnoop", "--pid", str(mine.pid), "--duration", "1", "--format", "json").stdout
     assert f'"pid":{mine.pid},' in out
     assert f'"pid":{other.pid},' not in out
     pids = {line.split('"pid":')[1].split(",")[0] for line in out.splitlines() if '"type":"event"' in line}
@@ -122,7 +117,7 @@ def test_the_same_numbers_as_bpftrace(tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.touch()
     script = 'tracepoint:syscalls:sys_exit_openat /comm == "opens"/ { @n[args->ret >= 0] = count(); }'
-    peer = subprocess.Popen(["bpftrace", "-e", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    peer = started(["bpftrace", "-e", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert peer.stdout is not None
     assert any("Attaching" in line for line in iter(peer.stdout.readline, ""))
     time.sleep(1)

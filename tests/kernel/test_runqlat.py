@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import loads
-from tests.kernel.ebtop import run, trace
+from tests.kernel.ebtop import run, started, trace
 
 Bucket = tuple[float, float, int]
 
@@ -46,9 +46,9 @@ def test_beside_libbpf_tools(tmp_path: Path) -> None:
     if not peer:
         pytest.skip("libbpf-tools is not installed: there is no second opinion")
     for _attempt in range(3):
-        load = subprocess.Popen(loads.command("switches", "contend", 6, 7), stdout=subprocess.DEVNULL)
+        load = started(loads.command("switches", "contend", 6, 7), stdout=subprocess.DEVNULL)
         time.sleep(0.5)
-        theirs = subprocess.Popen([peer, "4", "1"], stdout=subprocess.PIPE, text=True)
+        theirs = started([peer, "4", "1"], stdout=subprocess.PIPE, text=True)
         ours = run("run", "runqlat", "--duration", "4", "--format", "json")
         text = theirs.communicate(timeout=60)[0]
         load.kill()
