@@ -103,6 +103,7 @@ class Dashboard(App[None]):
 
     def on_refreshed(self, message: Refreshed) -> None:
         """A new picture."""
+        self.reader.seen()
         self._panes.refreshed(message)
         for notice in self._unread(message.snapshot.notices):
             self._say(notice.text, notice.error)

@@ -118,10 +118,9 @@ class Details(VerticalScroll, can_focus=False):
         if not self.is_mounted:
             return
         width = max(self.size.width - 3, 20)
-        muted = self.app.theme_variables.get("text-muted-flat", "dim")
-        text = laid_out(self._fields, width, muted) if self._fields else Text("nothing is selected", style="dim")
+        text = laid_out(self._fields, width, "dim") if self._fields else Text("nothing is selected", style="dim")
         if self._process is not None:
-            text.append("\n").append_text(laid_out(list(process_fields(self._process)), width, muted))
+            text.append("\n").append_text(laid_out(list(process_fields(self._process)), width, "dim"))
         elif self._pid is not None:
             text.append(f"\nprocess {self._pid} …", style="dim")
         self.query_one("#details-text", Static).update(text)

@@ -146,6 +146,7 @@ class Table(ScrollView, can_focus=True):
         self._following = True
         self._placing = False
         self._strips: dict[tuple[int, bool], Strip] = {}
+        self._plain: Style | None = None  # asking for `rich_style` on every line is dear
         self.keep_heading = ""
 
     @property
@@ -168,7 +169,7 @@ class Table(ScrollView, can_focus=True):
         old = self._cursor_key
         line = self._cursor - self._top
         self._model = model
-        self._strips.clear()
+        self._redraw()
         self._following |= follow
         found = None if self._following or old is None else model.find(old)
         if self._following:
@@ -181,6 +182,17 @@ class Table(ScrollView, can_focus=True):
             self._placing = False
         self._put(row, top=row - line)
         self.refresh()
+
+    def _redraw(self) -> None:
+        """What was drawn does not count any more."""
+        self._strips.clear()
+        self._plain = None
+
+    @property
+    def _base(self) -> Style:
+        if self._plain is None:
+            self._plain = self.rich_style
+        return self._plain
 
     @property
     def _top(self) -> int:
@@ -250,13 +262,13 @@ class Table(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         """Other columns may fit now; the cursor stays on the screen."""
-        self._strips.clear()
+        self._redraw()
         self._put(self._live_end if self._following else self._cursor)
 
     def notify_style_update(self) -> None:
         """Colours have changed."""
         super().notify_style_update()
-        self._strips.clear()
+        self._redraw()
 
     def on_click(self, event: events.Click) -> None:
         """A heading sorts, a row is gone to, the row of the cursor is chosen."""
@@ -290,13 +302,13 @@ class Table(ScrollView, can_focus=True):
         """The heading, then a row a line."""
         width = self.scrollable_content_region.width
         if y == 0:
-            return self._heading_strip().adjust_cell_length(width, self.rich_style)
+            return self._heading_strip().adjust_cell_length(width, self._base)
         row = self._top + y - 1
         if self._model is None or row >= len(self._model):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self._base)
         cached = (row, row == self._cursor)
         if cached not in self._strips:
-            self._strips[cached] = self._row_strip(row).adjust_cell_length(width, self.rich_style)
+            self._strips[cached] = self._row_strip(row).adjust_cell_length(width, self._base)
         return self._strips[cached]
 
     def _heading_strip(self) -> Strip:
@@ -312,7 +324,7 @@ class Table(ScrollView, can_focus=True):
         assert self._model is not None  # noqa: S101  asked only for rows of the model
         columns = self._columns()
         selected = row == self._cursor
-        base = self.get_component_rich_style("table--cursor") if selected else self.rich_style
+        base = self.get_component_rich_style("table--cursor") if selected else self._base
         segments = [Segment("› " if selected else "  ", base)]
         for cell, (heading, width) in zip(self._model.cells(row, [h.key for h, _ in columns]), columns, strict=True):
             segments.append(Segment(padded(cell.text, width, heading.right), self._tone(cell.tone, base, selected)))
