@@ -1,6 +1,7 @@
 """The threads behind the screen: one reads the source, one keeps the history and prepares what is shown.
 
-The screen gets one immutable `Refreshed` at a time, at most four a second for news and sooner for what the user asked.
+The screen gets one immutable `Refreshed` at a time, at most four a second for news and sooner for what the user asked;
+the next is made when it has `seen` the last. A source that is faster than the history has to wait for it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ REFRESH_S = 0.25
 
 _GATHER_S = 0.03
 """Ticks of several tools come close together: wait so long for the rest of them."""
+
+_AHEAD = 64
+"""So many messages may wait for the history; then the source has to wait."""
 
 
 class Prepares(Protocol):
@@ -80,6 +84,10 @@ class _Attach:
     source: Source
 
 
+class _Seen:
+    pass
+
+
 class _Stop:
     pass
 
@@ -92,7 +100,7 @@ class _From:
     message: Message
 
 
-_Item = _Look | _Pause | _Attach | _Stop | _From
+_Item = _Look | _Pause | _Attach | _Seen | _Stop | _From
 
 
 class Reader:
@@ -119,6 +127,9 @@ class Reader:
         self._frozen: Snapshot | None = None
         self._stale = False  # the shown pane's data or wishes changed since it was prepared
         self._posted = 0.0
+        self._unseen = False  # the screen has not come to the last picture yet
+        self._room = threading.Semaphore(_AHEAD)
+        self._stopped = False
         self._thread = threading.Thread(target=self._run, name="prepare", daemon=True)
 
     def start(self, first: str) -> None:
@@ -133,6 +144,10 @@ class Reader:
     def pause(self, on: bool) -> None:
         """Let what is shown stand still, or go on with the newest. What stands still stays in memory beside History."""
         self._inbox.put(_Pause(on))
+
+    def seen(self) -> None:
+        """The screen has come to the picture it was given; before that it gets no other, and none is kept for it."""
+        self._inbox.put(_Seen())
 
     def send(self, command: Command) -> None:
         """Hand a command to the source. The focus is remembered, for a source that is started again."""
@@ -150,6 +165,7 @@ class Reader:
 
     def stop(self) -> None:
         """End the source and the threads."""
+        self._stopped = True
         self._inbox.put(_Stop())
         self._source.close()
         if self._thread.is_alive():
@@ -163,15 +179,25 @@ class Reader:
     def _pump(self, source: Source) -> None:
         try:
             for message in source.messages():
-                self._inbox.put(_From(source, message))
+                if not self._hand_over(source, message):
+                    return
         except Exception as error:  # noqa: BLE001  whatever the source dies of, the screen says it and stays
-            self._inbox.put(_From(source, Gone(f"{type(error).__name__}: {error}")))
+            self._hand_over(source, Gone(f"{type(error).__name__}: {error}"))
+
+    def _hand_over(self, source: Source, message: Message) -> bool:
+        """Wait for room, then hand a message to the history; False when nobody takes it any more."""
+        while not self._room.acquire(timeout=0.5):
+            if self._stopped:
+                return False
+        self._inbox.put(_From(source, message))
+        return True
 
     def _run(self) -> None:
         due: float | None = None  # when the news that there are will be shown
         while True:
+            wait = None if due is None or self._unseen else max(due - time.monotonic(), 0.0)
             try:
-                item = self._inbox.get(timeout=None if due is None else max(due - time.monotonic(), 0.0))
+                item = self._inbox.get(timeout=wait)
             except queue.Empty:
                 self._refresh()
                 due = None
@@ -179,9 +205,9 @@ class Reader:
             if isinstance(item, _Stop):
                 return
             if self._take(item):
-                wait = _GATHER_S if isinstance(item, _From) else 0.0
                 now = time.monotonic()
-                earliest = max(self._posted + REFRESH_S, now + wait) if wait else now
+                news = isinstance(item, _From)  # else the user asked, and is not to wait
+                earliest = max(self._posted + REFRESH_S, now + _GATHER_S) if news else now
                 due = earliest if due is None else min(due, earliest)
 
     def _take(self, item: _Item) -> bool:
@@ -195,7 +221,11 @@ class Reader:
                 self._stale = True
             case _Attach():
                 self._history.restarted()
+            case _Seen():
+                self._unseen = False
+                return False
             case _From():
+                self._room.release()
                 if item.source is not self._source:
                     return False
                 self._history.add(item.message)
@@ -210,6 +240,7 @@ class Reader:
             self._shown = self._prepared(self._look, self._frozen or live)
             self._stale = False
         self._posted = time.monotonic()
+        self._unseen = True
         self._post(Refreshed(live, self._shown, self._frozen.time if self._frozen else None))
 
     def _prepared(self, look: _Look, snapshot: Snapshot) -> Shown:

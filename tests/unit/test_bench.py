@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +36,8 @@ def test_the_tree_holds_living_descendants_and_their_memory() -> None:
         tree = processes.tree(process.pid)
         assert len(tree) == 2
         assert processes.pss_bytes(process.pid) > 0
-        subprocess.run(["kill", "-9", *map(str, tree)], check=True)
+        for pid in tree:
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_process_without_probes_is_not_attached() -> None:
