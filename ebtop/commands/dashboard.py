@@ -79,6 +79,7 @@ def _show(
 
             app = Dashboard(source, registry.tools(), first, interval_s=INTERVAL_S, notes=notes, config=settings,
                             restart=restart)  # fmt: skip
+            sys.setswitchinterval(0.001)  # a key waits for the thread that reads at most so long
             app.run()
             source.close()
             return app.return_code or 0

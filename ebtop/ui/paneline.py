@@ -35,11 +35,14 @@ def probe_names(probes: Sequence[str], short: bool = False) -> str:
     return sanitise("; ".join(f"{kind} {', '.join(targets)}" for kind, targets in kinds.items()))
 
 
-def parts(snapshot: ToolSnapshot, key: str, gone: bool) -> list[list[Part]]:
-    """The line in several lengths, the longest first."""
+def parts(snapshot: ToolSnapshot, key: str, gone: str | None) -> list[list[Part]]:
+    """The line in several lengths, the longest first. `gone` says why capture has ended, None while it runs."""
     tool, state, recent = snapshot.tool, snapshot.state, snapshot.ticks[-_RECENT:]
     head = Part(f"{key} {tool.name}", "strong")
-    end = _measured(recent, gone) if state.phase is not Phase.FAILED else []
+    if gone:
+        why = Part(f"▲ {sanitise(gone)}", "warn")
+        return [[head, why, Part("what was seen stays; R starts it again", rank=5)], [head, why]]
+    end = _measured(recent) if state.phase is not Phase.FAILED and gone is None else []
     lost = sum(snapshot.lost.values())
     end.append(Part(f"lost {count(lost)} ▲" if lost else "lost 0", "warn" if lost else "dim"))
     long, short = probe_names(state.probes), probe_names(state.probes, short=True)
@@ -55,8 +58,8 @@ def parts(snapshot: ToolSnapshot, key: str, gone: bool) -> list[list[Part]]:
     ]
 
 
-def _measured(recent: Sequence[Tick], gone: bool) -> list[Part]:
-    if not recent or gone:
+def _measured(recent: Sequence[Tick]) -> list[Part]:
+    if not recent:
         return []
     runs = sum(t.cost.run_count for t in recent)
     seconds = (recent[-1].end - recent[0].start) / 1e9
@@ -72,7 +75,7 @@ class PaneLine(Line):
         super().__init__(id="paneline")
         self._forms: list[list[Part]] = []
 
-    def show(self, snapshot: ToolSnapshot, key: str, gone: bool) -> None:
+    def show(self, snapshot: ToolSnapshot, key: str, gone: str | None) -> None:
         """Say what is so of this tool now."""
         self._forms = parts(snapshot, key, gone)
         self.changed()

@@ -164,8 +164,8 @@ class Panes(Screen[None]):
     def _draw_frame(self) -> None:
         self.query_one(Tabs).show(self.current, self._snapshot)
         if self._snapshot is not None and self.current:
-            gone = self._snapshot.gone is not None
-            self.query_one(PaneLine).show(self._snapshot.tools[self.current], self._keys[self.current], gone)
+            pane = self._snapshot.tools[self.current]
+            self.query_one(PaneLine).show(pane, self._keys[self.current], self._snapshot.gone)
         self.refresh_bindings_if_gone_changed()
 
     _was_gone = False

@@ -61,7 +61,7 @@ class Scene(NamedTuple):
 
 SCENES = (
     Scene("execsnoop", DEPLOY, 8),
-    Scene("opensnoop", DEPLOY, 8, ("\r",)),
+    Scene("opensnoop", DEPLOY, 8, ("/", "path~toml", "\r", "\r")),
     Scene("tcpconnect", CONNECT, 10),
     Scene("runqlat", CONTEND, 50, focused=False),
     Scene("profile", COMPUTE, 15),
