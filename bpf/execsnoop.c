@@ -88,7 +88,7 @@ BPF_HASH(running, u32, struct started, 65536);
         u32 length = size < limit ? size : limit;                                                                      \
         event->path[0] = 0;                                                                                            \
         bpf_probe_read_kernel_str(event->path, sizeof(event->path), filename);                                         \
-        if (bpf_probe_read_user(event->args, length, (void *)from) < 0) {                                              \
+        if (read_user(event->args, length, (void *)from) < 0) {                                              \
             COUNT(lost_read);                                                                                          \
             length = 0;                                                                                                \
         }                                                                                                              \
@@ -100,6 +100,7 @@ BPF_HASH(running, u32, struct started, 65536);
         stream##_submit(ctx, event);                                                                                   \
     } while (0)
 
+#ifdef WITH_exec_done_raw
 int exec_done_raw(struct bpf_raw_tracepoint_args *ctx) {
     if (!in_focus())
         return 0;
@@ -125,6 +126,7 @@ int exec_done_raw(struct bpf_raw_tracepoint_args *ctx) {
         COUNT(lost_map);
     return 0;
 }
+#endif
 
 /* Strings of a failed call, one after the other; each may fill half of the room. 0 when all fitted. */
 #define COPY_STRINGS(event, limit, most)                                                                               \
@@ -132,13 +134,13 @@ int exec_done_raw(struct bpf_raw_tracepoint_args *ctx) {
         u32 used_ = 0, count_ = 0, cut_ = 1;                                                                           \
         for (int i = 0; i < most; i++) {                                                                               \
             void *string_ = 0;                                                                                         \
-            if (bpf_probe_read_user(&string_, sizeof(string_), argv + 8 * i) || !string_) {                            \
+            if (read_user(&string_, sizeof(string_), argv + 8 * i) || !string_) {                            \
                 cut_ = 0;                                                                                              \
                 break;                                                                                                 \
             }                                                                                                          \
             if (used_ >= limit / 2)                                                                                    \
                 break;                                                                                                 \
-            long got_ = bpf_probe_read_user_str((event)->args + (used_ & (limit / 2 - 1)), limit / 2, string_);        \
+            long got_ = read_user_str((event)->args + (used_ & (limit / 2 - 1)), limit / 2, string_);        \
             if (got_ <= 0)                                                                                             \
                 break;                                                                                                 \
             used_ += got_;                                                                                             \
@@ -157,7 +159,7 @@ int exec_done_raw(struct bpf_raw_tracepoint_args *ctx) {
         if (!event)                                                                                                    \
             return 0;                                                                                                  \
         event->path[0] = 0;                                                                                            \
-        long length = bpf_probe_read_user_str(event->path, sizeof(event->path), path);                                 \
+        long length = read_user_str(event->path, sizeof(event->path), path);                                 \
         COPY_STRINGS(event, limit, most);                                                                              \
         if (last || (!event->truncated && length < (long)sizeof(event->path))) {                                       \
             FILL(event, now, ret);                                                                                     \
@@ -167,44 +169,45 @@ int exec_done_raw(struct bpf_raw_tracepoint_args *ctx) {
         stream##_discard(event);                                                                                       \
     } while (0)
 
-static __always_inline int exec_failed(void *ctx, void *from_regs, long ret, bool at) {
-    struct pt_regs regs;
-    if (ret >= 0 || !in_focus())
-        return 0;
+static __always_inline int exec_failed(void *ctx, struct pt_regs *regs, long ret, long number) {
     u64 now = bpf_ktime_get_ns();
-    read_regs(&regs, from_regs);
-    void *path = (void *)(at ? SYSCALL_ARG1(&regs) : SYSCALL_ARG0(&regs));
-    void *argv = (void *)(at ? SYSCALL_ARG2(&regs) : SYSCALL_ARG1(&regs));
+    bool at = number == NR_execveat;
+    void *path = (void *)(at ? SYSCALL_ARG1(regs) : SYSCALL_ARG0(regs));
+    void *argv = (void *)(at ? SYSCALL_ARG2(regs) : SYSCALL_ARG1(regs));
     FAILED(events, struct exec_event, 256, 16, 0);
     FAILED(long_events, struct exec_event_long, LONG_ARGS, 256, 0);
     FAILED(huge_events, struct exec_event_huge, HUGE_ARGS, 1024, 1);
     return 0;
 }
 
-static __always_inline long tracepoint_ret(void *ctx) {
-    return *(long *)(ctx + KOFFSET(syscall_trace_exit, ret));
+#ifdef WITH_exec_failed_tracepoint
+/* One program for both calls' tracepoints. */
+int exec_failed_tracepoint(void *ctx) {
+    long ret = *(long *)(ctx + KOFFSET(syscall_trace_exit, ret));
+    if (ret >= 0 || !in_focus())
+        return 0;
+    struct pt_regs *regs = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+    return exec_failed(ctx, regs, ret, SYSCALL_NUMBER(regs));
 }
+#endif
 
-int execve_failed(void *ctx) {
-    return exec_failed(ctx, (void *)bpf_task_pt_regs(bpf_get_current_task_btf()), tracepoint_ret(ctx), false);
-}
-
-int execveat_failed(void *ctx) {
-    return exec_failed(ctx, (void *)bpf_task_pt_regs(bpf_get_current_task_btf()), tracepoint_ret(ctx), true);
-}
-
+#ifdef WITH_exec_failed_raw
 int exec_failed_raw(struct bpf_raw_tracepoint_args *ctx) {
+    struct pt_regs regs;
     long ret = ctx->args[1];
     if (ret >= 0)
         return 0;
     long number = syscall_number_of((void *)ctx->args[0]);
     if (number != NR_execve && number != NR_execveat)
         return 0;
-    if (syscall_is_compat((void *)bpf_get_current_task()))
+    if (!in_focus() || syscall_is_compat((void *)bpf_get_current_task()))
         return 0;
-    return exec_failed(ctx, (void *)ctx->args[0], ret, number == NR_execveat);
+    read_regs(&regs, (void *)ctx->args[0]);
+    return exec_failed(ctx, &regs, ret, number);
 }
+#endif
 
+#ifdef WITH_exec_exit_raw
 /* A process has ended when its last thread has; deleting its entry succeeds once, so it is told once. */
 int exec_exit_raw(struct bpf_raw_tracepoint_args *ctx) {
     u32 pid = bpf_get_current_pid_tgid() >> 32;
@@ -234,3 +237,4 @@ int exec_exit_raw(struct bpf_raw_tracepoint_args *ctx) {
     exits_submit(ctx, exit);
     return 0;
 }
+#endif

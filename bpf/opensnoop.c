@@ -90,7 +90,7 @@ static __always_inline void read_args(struct open_args *args, struct pt_regs *re
         u64 how[2] = {};
         args->dirfd = SYSCALL_ARG0(regs);
         args->path = (void *)SYSCALL_ARG1(regs);
-        bpf_probe_read_user(how, sizeof(how), (void *)SYSCALL_ARG2(regs));
+        read_user(how, sizeof(how), (void *)SYSCALL_ARG2(regs));
         args->flags = how[0];
         args->mode = how[1];
     }
@@ -138,7 +138,7 @@ static __always_inline int open_done(void *ctx, struct pt_regs *regs, long numbe
     if (!event)
         return 0;
     CLEAR(event->path);
-    long size = bpf_probe_read_user_str(event->path, SHORT_PATH, args.path);
+    long size = read_user_str(event->path, SHORT_PATH, args.path);
     if (size < 0)
         COUNT(lost_read);
     u64 dir = event->path[0] == '/' ? 0 : directory_id(ctx, args.dirfd, now);
@@ -152,7 +152,7 @@ static __always_inline int open_done(void *ctx, struct pt_regs *regs, long numbe
     if (!medium)
         return 0;
     CLEAR(medium->path);
-    if (bpf_probe_read_user_str(medium->path, MEDIUM_PATH, args.path) < MEDIUM_PATH) {
+    if (read_user_str(medium->path, MEDIUM_PATH, args.path) < MEDIUM_PATH) {
         FILL(medium);
         medium_events_submit(ctx, medium);
         return 0;
@@ -161,7 +161,7 @@ static __always_inline int open_done(void *ctx, struct pt_regs *regs, long numbe
     struct open_event_long *whole = long_events_reserve();
     if (!whole)
         return 0;
-    bpf_probe_read_user_str(whole->path, LONG_PATH, args.path);
+    read_user_str(whole->path, LONG_PATH, args.path);
     FILL(whole);
     long_events_submit(ctx, whole);
     return 0;
@@ -171,12 +171,15 @@ static __always_inline bool is_open(long number) {
     return number == NR_openat || number == NR_open || number == NR_openat2 || number == NR_creat;
 }
 
+#ifdef WITH_enter_raw
 int enter_raw(struct bpf_raw_tracepoint_args *ctx) {
     if (is_open(ctx->args[1]))
         entered_now();
     return 0;
 }
+#endif
 
+#ifdef WITH_exit_raw
 /* The task's registers, typed: loads from them are plain loads. */
 int exit_raw(struct bpf_raw_tracepoint_args *ctx) {
     void *task = (void *)bpf_get_current_task_btf();
@@ -186,7 +189,9 @@ int exit_raw(struct bpf_raw_tracepoint_args *ctx) {
         return 0;
     return open_done(ctx, regs, number, ctx->args[1]);
 }
+#endif
 
+#ifdef WITH_exit_raw_copy
 /* Before Linux 5.15 the registers must be copied. */
 int exit_raw_copy(struct bpf_raw_tracepoint_args *ctx) {
     struct pt_regs regs;
@@ -196,31 +201,21 @@ int exit_raw_copy(struct bpf_raw_tracepoint_args *ctx) {
     read_regs(&regs, (void *)ctx->args[0]);
     return open_done(ctx, &regs, number, ctx->args[1]);
 }
+#endif
 
+#ifdef WITH_enter_tracepoint
 int enter_tracepoint(void *ctx) {
     entered_now();
     return 0;
 }
+#endif
 
-static __always_inline int exit_tracepoint(void *ctx, long number) {
+#ifdef WITH_exit_tracepoint
+/* One program for the four calls' tracepoints: which it is stands in the registers. */
+int exit_tracepoint(void *ctx) {
+    struct pt_regs *regs = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
     if (!in_focus())
         return 0;
-    struct pt_regs *regs = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
-    return open_done(ctx, regs, number, *(long *)(ctx + KOFFSET(syscall_trace_exit, ret)));
+    return open_done(ctx, regs, SYSCALL_NUMBER(regs), *(long *)(ctx + KOFFSET(syscall_trace_exit, ret)));
 }
-
-int exit_open(void *ctx) {
-    return exit_tracepoint(ctx, NR_open);
-}
-
-int exit_creat(void *ctx) {
-    return exit_tracepoint(ctx, NR_creat);
-}
-
-int exit_openat(void *ctx) {
-    return exit_tracepoint(ctx, NR_openat);
-}
-
-int exit_openat2(void *ctx) {
-    return exit_tracepoint(ctx, NR_openat2);
-}
+#endif

@@ -132,6 +132,7 @@ static __always_inline int state_changed(void *ctx, void *sk, int before, int af
     return 0;
 }
 
+#ifdef WITH_state_tracepoint
 int state_tracepoint(void *ctx) {
     int before = *(int *)(ctx + KOFFSET(trace_event_raw_inet_sock_set_state, oldstate));
     int after = *(int *)(ctx + KOFFSET(trace_event_raw_inet_sock_set_state, newstate));
@@ -139,13 +140,16 @@ int state_tracepoint(void *ctx) {
     void *sk = *(void **)(ctx + KOFFSET(trace_event_raw_inet_sock_set_state, skaddr));
     return protocol == IPPROTO_TCP ? state_changed(ctx, sk, before, after) : 0;
 }
+#endif
 
+#ifdef WITH_state_raw
 int state_raw(struct bpf_raw_tracepoint_args *ctx) {
     void *sk = (void *)ctx->args[0];
     if (KREAD(sk, sock, sk_protocol) != IPPROTO_TCP)
         return 0;
     return state_changed(ctx, sk, ctx->args[1], ctx->args[2]);
 }
+#endif
 
 static __always_inline void *socket_of(void *task, u32 fd) {
     void *table = KREAD(KREAD(task, task_struct, files), files_struct, fdt);
@@ -170,7 +174,7 @@ static __always_inline void refused_at_once(void *ctx, struct pt_regs *regs, s32
     void *sk = socket_of((void *)bpf_get_current_task(), SYSCALL_ARG0(regs));
     if (!sk || KREAD(sk, sock, sk_protocol) != IPPROTO_TCP)
         return;
-    bpf_probe_read_user(&to, SYSCALL_ARG2(regs) < 28 ? 16 : 24, (void *)SYSCALL_ARG1(regs));
+    read_user(&to, SYSCALL_ARG2(regs) < 28 ? 16 : 24, (void *)SYSCALL_ARG1(regs));
     if (to.family != AF_INET && to.family != AF_INET6)
         return;
     struct connect_event *event = events_reserve();
@@ -221,13 +225,17 @@ static __always_inline int connect_done(void *ctx, void *from_regs, long ret) {
     return 0;
 }
 
+#ifdef WITH_connect_exit
 int connect_exit(void *ctx) {
     long ret = *(long *)(ctx + KOFFSET(syscall_trace_exit, ret));
     return connect_done(ctx, (void *)bpf_task_pt_regs(bpf_get_current_task_btf()), ret);
 }
+#endif
 
+#ifdef WITH_connect_exit_raw
 int connect_exit_raw(struct bpf_raw_tracepoint_args *ctx) {
     if (syscall_number_of((void *)ctx->args[0]) != NR_connect || syscall_is_compat((void *)bpf_get_current_task()))
         return 0;
     return connect_done(ctx, (void *)ctx->args[0], ctx->args[1]);
 }
+#endif

@@ -9,6 +9,12 @@
 #define __always_inline inline __attribute__((always_inline))
 #endif
 
+/* User memory, by helpers of our own naming: at each call that is spelled bpf_probe_read_user BCC (0.26) reads all of
+ * /proc/kallsyms to see whether the kernel has it, a tenth of a second every time.
+ */
+static long (*read_user)(void *to, u32 size, const void *from) = (void *)BPF_FUNC_probe_read_user;
+static long (*read_user_str)(void *to, u32 size, const void *from) = (void *)BPF_FUNC_probe_read_user_str;
+
 #define KHAS(strct, member) KHAS_##strct##__##member
 #define KOFFSET(strct, member) KOFF_##strct##__##member
 

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from ebtop import registry
 from ebtop.capture import bpfcall, tracefs
 from ebtop.capture.btf import BtfError, KernelTypes
-from ebtop.capture.compiler import Compiler
+from ebtop.capture.compiler import Compilers
 from ebtop.capture.focusmaps import FocusError, FocusMaps
 from ebtop.capture.headers import offsets_header, write_tree
 from ebtop.capture.identities import KnownIdentities
@@ -46,7 +46,7 @@ from ebtop.tick import (
 )
 from ebtop.tool import Attach, Kind, Probe, Slot, Tool
 
-_FIRST_TICK_S = 0.1
+_FIRST_TICK_S = 0.03
 _FOLLOW = "focus"
 """The program that keeps descendants in focus; it belongs to no tool."""
 
@@ -64,8 +64,7 @@ class Capture:
 
     def __init__(self, settings: Settings, commands: int, output: int) -> None:
         self._settings, self._output = settings, Writer(output)
-        self._compiler = Compiler()
-        self._compiler.start()
+        self._compilers = Compilers(most=min(2, len(online_cpus())))
         self._queue: SimpleQueue[Command] = SimpleQueue()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._symbols = Symbolizer()
@@ -73,14 +72,14 @@ class Capture:
         self._focus = FocusMaps(self._identities.descendants)
         self._cost = OwnCost()
         self._running: dict[str, Running] = {}
-        self._loading: list[tuple[str, Program]] = []
+        self._loading: dict[str, Program] = {}
         self._following: Loaded | None = None
         self._stopping = False
         self._poll = select.epoll()
         self._headers, self._no_headers = self._make_headers()
         self._no_tracefs = tracefs.ensure()
         self._stats = self._enable_stats()
-        self._focus.exclude([os.getpid(), settings.screen_pid, self._compiler.pid])
+        self._exclude_ourselves()
         threading.Thread(target=self._read_commands, args=(commands,), daemon=True).start()
         threading.Thread(target=self._drain, daemon=True).start()
 
@@ -136,18 +135,12 @@ class Capture:
 
     def _wait(self, seconds: float) -> bool:
         """Until the time is up, a command came or a program was built; did a tool start?"""
-        compiler = self._compiler.fileno()
-        readable, _, _ = select.select(
-            [self._wake_read, *([compiler] if compiler >= 0 else [])], [], [], max(0, seconds)
-        )
+        readable, _, _ = select.select([self._wake_read, *self._compilers.filenos()], [], [], max(0, seconds))
         if self._wake_read in readable:
             os.read(self._wake_read, 4096)
             self._obey()
-        if compiler >= 0 and compiler in readable and compiler == self._compiler.fileno():
-            if self._compiler.busy:
-                return self._built(self._compiler.reply())
-            self._compiler.idle()
-        return False
+        started = [self._built(name, loaded) for name, loaded in self._compilers.collect(readable)]
+        return any(started)
 
     def _obey(self) -> None:
         while not self._stopping:
@@ -172,7 +165,7 @@ class Capture:
                 self._stopping = True
 
     def _load(self, command: Load) -> Iterator[Message]:
-        if command.tool in self._running or any(name == command.tool for name, _ in self._loading):
+        if command.tool in self._running or command.tool in self._loading:
             return
         try:
             tool = registry.find(command.tool)
@@ -210,12 +203,17 @@ class Capture:
             maps=wanted_maps(tool) if tool else [],
             frequency=options.get("frequency", 0),
         )
-        self._loading.append((name, program))
-        self._compiler.ask(request, self._focus.shared)
+        self._loading[name] = program
+        self._compilers.ask(request, self._focus.shared)
+        self._exclude_ourselves()
 
-    def _built(self, loaded: Loaded) -> bool:
-        name, program = self._loading.pop(0)
-        self._focus.exclude([os.getpid(), self._settings.screen_pid, self._compiler.pid])
+    def _exclude_ourselves(self) -> None:
+        self._focus.exclude([os.getpid(), self._settings.screen_pid, *self._compilers.pids])
+
+    def _built(self, name: str, loaded: Loaded) -> bool:
+        """Take over a program; did a tool start with it?"""
+        program = self._loading.pop(name)
+        self._exclude_ourselves()
         if name == _FOLLOW:
             self._following = loaded
             if loaded.error:
@@ -256,22 +254,23 @@ class Capture:
 
     def _set_focus(self, focus: Focus) -> Iterator[Message]:
         try:
-            if focus.follow and self._following is None and not any(name == _FOLLOW for name, _ in self._loading):
+            if focus.follow and self._following is None:
                 self._ask(_FOLLOW, None, _FOLLOW_SLOTS, {})
-                while any(name == _FOLLOW for name, _ in self._loading):  # its children would be missed before
-                    self._wait_for_compiler()
+                while _FOLLOW in self._loading:  # children would be missed before
+                    self._wait_for_compilers()
             self._focus.apply(focus, *self._identities.cgroup_place(focus.cgroup))
         except (FocusError, LookupError) as error:
             yield Notice(f"focus not changed: {error}", error=True)
         yield self._vitals()
 
-    def _wait_for_compiler(self) -> None:
-        select.select([self._compiler.fileno()], [], [])
-        self._built(self._compiler.reply())
+    def _wait_for_compilers(self) -> None:
+        readable, _, _ = select.select(self._compilers.filenos(), [], [])
+        for name, loaded in self._compilers.collect(readable):
+            self._built(name, loaded)
 
     def _vitals(self) -> Message:
         pids = len(self._focus.pids()) if self._focus.focus.follow else len(self._focus.focus.pids)
-        return vitals(self._cost, str(self._focus.focus), pids, self._compiler.pid)
+        return vitals(self._cost, str(self._focus.focus), pids, self._compilers.pids)
 
     def _tick(self) -> None:
         self._symbols.tick()

@@ -1,4 +1,4 @@
-"""The capture side of the compiler process: started early, asked for one program after the other, let go when idle."""
+"""The capture side of the compiler processes: started early, given one program after the other, let go when idle."""
 
 from __future__ import annotations
 
@@ -8,89 +8,108 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from ebtop.capture.loader import Loaded, Request, receive
 
+_ROOM = 1 << 20
 
-class Compiler:
-    """Runs ebtop.capture.loader and keeps the order of what it was asked for."""
+
+class _Worker:
+    """A process that runs ebtop.capture.loader, and what it is busy with."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
-        self._waiting: deque[tuple[Request, Mapping[str, int]]] = deque()
-
-    def start(self) -> None:
-        """Start the process now, so that it imports bcc while its first work is prepared."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (self.socket, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
         command = [sys.executable, "-I", "-m", "ebtop.capture.loader", str(theirs.fileno())]
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd="/"
         )
         theirs.close()
-        self._socket = ours
+        self.job: _Job | None = None
 
-    @property
-    def pid(self) -> int:
-        """The process, 0 when there is none."""
-        return self._process.pid if self._process else 0
-
-    @property
-    def busy(self) -> bool:
-        """Is something being compiled?"""
-        return bool(self._waiting)
-
-    def fileno(self) -> int:
-        """To wait for replies on; -1 when there is no process."""
-        return self._socket.fileno() if self._socket else -1
-
-    def ask(self, request: Request, shared: Mapping[str, int]) -> None:
-        """Queue a program."""
-        self._waiting.append((request, shared))
-        if len(self._waiting) == 1:
-            self._send_next()
-
-    def _send_next(self) -> None:
-        if not self._waiting:
-            return
-        request, shared = self._waiting[0]
-        for _attempt in range(2):
-            if self._socket is None:
-                self.start()
-            try:
-                socket.send_fds(self._socket, [request.encode()], list(shared.values()))  # type: ignore[arg-type]
-            except OSError:  # it had been idle and is gone
-                self.stop()
-            else:
-                return
-
-    def reply(self) -> Loaded:
-        """The result of the oldest request; call when `fileno` is readable."""
+    def give(self, job: _Job) -> bool:
+        """Hand it work; False when it has gone, as it does when it was idle."""
         try:
-            result = receive(self._socket) if self._socket else Loaded(error="the compiler process is not running")
-        except (ConnectionError, OSError, ValueError) as error:
-            code = self._process.poll() if self._process else None
-            result = Loaded(error=f"the compiler process ended ({'no exit code' if code is None else code}): {error}")
-            self.stop()
-        self._waiting.popleft()
-        self._send_next()
-        return result
+            socket.send_fds(self.socket, [job.request.encode()], list(job.shared.values()))
+        except OSError:
+            return False
+        self.job = job
+        return True
 
-    def idle(self) -> None:
-        """The socket is readable though nothing was asked: the process has gone, as it does when it has no work."""
-        self.stop()
+    def result(self) -> Loaded:
+        """What it sends back."""
+        try:
+            return receive(self.socket)
+        except (OSError, ValueError) as error:
+            code = self.process.poll()
+            return Loaded(error=f"the compiler process ended ({'no exit code' if code is None else code}): {error}")
 
     def stop(self) -> None:
-        """Let go of the process; it ends at the closed socket."""
-        if self._socket:
-            self._socket.close()
-        self._socket = None
-        if self._process:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(0.2)
-            if self._process.poll() is None:
-                self._process.kill()
-                self._process.wait()
-        self._process = None
+        """Let go of it; it ends at the closed socket."""
+        self.socket.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(0.2)
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+@dataclass(frozen=True)
+class _Job:
+    request: Request
+    shared: Mapping[str, int]
+
+
+class Compilers:
+    """At most `most` processes that compile side by side."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._workers: list[_Worker] = [_Worker()]  # imports bcc while its first work is prepared
+        self._waiting: deque[_Job] = deque()
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes."""
+        return [worker.process.pid for worker in self._workers]
+
+    def filenos(self) -> list[int]:
+        """To wait for results on."""
+        return [worker.socket.fileno() for worker in self._workers]
+
+    def ask(self, request: Request, shared: Mapping[str, int]) -> None:
+        """Queue a program; `shared` are descriptors by the name of the map that they take the place of."""
+        self._waiting.append(_Job(request, shared))
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        for worker in list(self._workers):
+            if worker.job is None and self._waiting:
+                if worker.give(self._waiting[0]):
+                    self._waiting.popleft()
+                else:
+                    self._drop(worker)
+        if self._waiting and len(self._workers) < self._most:
+            self._workers.append(_Worker())
+            self._hand_out()
+
+    def _drop(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        worker.stop()
+
+    def collect(self, readable: list[int]) -> list[tuple[str, Loaded]]:
+        """(name, result) of what was built, given the descriptors that are readable."""
+        done = []
+        for worker in [w for w in self._workers if w.socket.fileno() in readable]:
+            if worker.job is None:  # nothing was asked: it has gone, as it does when it has no work
+                self._drop(worker)
+                continue
+            loaded, name = worker.result(), worker.job.request.name
+            worker.job = None
+            if worker.process.poll() is not None:
+                self._drop(worker)
+            done.append((name, loaded))
+        self._hand_out()
+        return done

@@ -113,25 +113,50 @@ class Builder:
         self.result = Loaded()
 
     def build(self) -> Loaded:
-        """Compile, load and attach; every failure is in the result."""
+        """Compile, load and attach; every failure is in the result.
+
+        Only the functions of the alternatives that are being tried are compiled (-DWITH_NAME), as compiling takes most
+        of the time; when one does not attach, the program is built anew with the next.
+        """
         started = time.monotonic()
-        module = self._compile()
+        chosen = [0] * len(self._request.slots)
+        while True:
+            failed = self._attempt([alt[i] for (_, alt), i in zip(self._request.slots, chosen, strict=True)])
+            if failed is None:
+                break
+            chosen[failed] += 1
+            name, alternatives = self._request.slots[failed]
+            if chosen[failed] == len(alternatives):
+                self.result.error = f"no probe for {name!r} could be attached"
+                break
+            self.result.error = ""
         self.result.compile_s = time.monotonic() - started
+        return self.result
+
+    def _attempt(self, alternatives: Sequence[Sequence[Probe]]) -> int | None:
+        """Build with one alternative for each slot: the slot that did not attach, None when all did (or it is no use
+        to go on: `result.error` then says why)."""
+        self._let_go()
+        module = self._compile({probe.function for probes in alternatives for probe in probes})
         if module is None:
-            return self.result
+            return None
         for name, fd in self._shared.items():
             # The program was compiled against a map of its own; before it is loaded, the shared one takes its place.
             os.dup2(fd, module[name.encode()].map_fd, inheritable=False)
-        for name, alternatives in self._request.slots:
-            if not self._slot(module, alternatives):
-                self.result.error = f"no probe for {name!r} could be attached"
-                return self.result
+        for number, probes in enumerate(alternatives):
+            if not self._alternative(module, probes):
+                return number
         self.result.maps = {name: module[name.encode()].map_fd for name in self._request.maps}
         self._keep = module  # its descriptors must stay open until they have been sent
-        return self.result
+        return None
 
-    def _compile(self) -> Any:
-        flags = ["-Wno-everything"]
+    def _let_go(self) -> None:
+        for fd in self.result.attachments:
+            os.close(fd)
+        self.result.attachments, self.result.probes, self.result.programs = [], [], {}
+
+    def _compile(self, functions: set[str]) -> Any:
+        flags = ["-Wno-everything", "-fno-unroll-loops", *(f"-DWITH_{name}" for name in sorted(functions))]
         flags += [f"-D{name}={value}" for name, value in self._request.defines.items()]
         if self._request.headers:
             flags.append(f"-I{self._request.headers}/include")
@@ -142,9 +167,6 @@ class Builder:
         except (Exception, SystemExit) as error:  # noqa: BLE001  bcc raises plain Exception, and SystemExit in places
             self.result.error = f"{self._request.name}.c does not compile: {complaints.first(str(error))}"
             return None
-
-    def _slot(self, module: Any, alternatives: Sequence[Sequence[Probe]]) -> bool:
-        return any(self._alternative(module, alternative) for alternative in alternatives)
 
     def _alternative(self, module: Any, probes: Sequence[Probe]) -> bool:
         attached: list[int] = []

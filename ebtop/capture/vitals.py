@@ -6,6 +6,7 @@ import os
 import platform
 import socket
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from ebtop.tick import Vitals
@@ -40,7 +41,7 @@ class OwnCost:
         self._last = now
         return (now[1] - before) / max(now[0] - then, 1e-6)
 
-    def pss(self, *others: int) -> int:
+    def pss(self, others: Iterable[int]) -> int:
         """Of this process and `others`, looked at every few seconds as looking is dear."""
         if time.monotonic() - self._pss_at >= _PSS_EVERY_S:
             self._pss_at = time.monotonic()
@@ -48,7 +49,7 @@ class OwnCost:
         return self._pss
 
 
-def vitals(cost: OwnCost, focus: str, focus_pids: int, compiler: int) -> Vitals:
+def vitals(cost: OwnCost, focus: str, focus_pids: int, compilers: Iterable[int]) -> Vitals:
     """The header's figures as of now."""
     return Vitals(
         host=socket.gethostname(),
@@ -56,7 +57,7 @@ def vitals(cost: OwnCost, focus: str, focus_pids: int, compiler: int) -> Vitals:
         cpus=os.cpu_count() or 1,
         uptime_s=time.clock_gettime(time.CLOCK_BOOTTIME),
         capture_cpu=cost.cpu(),
-        capture_pss=cost.pss(compiler),
+        capture_pss=cost.pss(compilers),
         focus=focus,
         focus_pids=focus_pids,
     )

@@ -45,8 +45,8 @@ TOOL = Tool(
             "failed",
             (
                 (
-                    Probe(Attach.TRACEPOINT, "syscalls:sys_exit_execve", "execve_failed"),
-                    Probe(Attach.TRACEPOINT, "syscalls:sys_exit_execveat", "execveat_failed"),
+                    Probe(Attach.TRACEPOINT, "syscalls:sys_exit_execve", "exec_failed_tracepoint"),
+                    Probe(Attach.TRACEPOINT, "syscalls:sys_exit_execveat", "exec_failed_tracepoint"),
                 ),
                 (Probe(Attach.RAW_TRACEPOINT, "sys_exit", "exec_failed_raw"),),
             ),
