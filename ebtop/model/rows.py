@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -47,7 +48,7 @@ class Part:
 
     def event(self, position: int) -> Batch:
         """The event as a batch of one."""
-        index = next(i for i, end in enumerate(self.offsets[1:]) if position < end)
+        index = bisect_right(self.offsets, position) - 1
         place = position - self.offsets[index]
         return self.tick.events[index][place : place + 1]
 

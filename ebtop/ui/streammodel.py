@@ -65,12 +65,18 @@ class StreamModel:
 
     def cells(self, row: int, keys: Sequence[str]) -> list[Cell]:
         """The event's values as people read them."""
+        batch = self.rows.event(self.rows.id(row))
         found = []
         for key in keys:
-            value = self.value(row, key)
             column = self.columns[key]
+            value = None if batch is None else values(column, batch, self.rows.names)[0]
             found.append(Cell(cell(column, value), tone(column, value)))
         return found
+
+    @property
+    def lasting(self) -> bool:
+        """An event never changes, unless its tool learns more of it later."""
+        return not any(column.late for column in self.columns.values())
 
     def value(self, row: int, key: str) -> Value:
         """One value of the event; None when it is not known or not held any more."""

@@ -47,8 +47,12 @@ class Heading:
         return max(self.width, cell_len(self.title + self.mark))
 
 
+_MOST_STRIPS = 2000
+
+
 class Model(Protocol):
-    """What a table shows. Models are replaced, never changed. With `live_at_top` news come in above, else below."""
+    """What a table shows. Models are replaced, never changed. With `live_at_top` news come in above, else below. A
+    model may say that it is `lasting`: a row that has the same key in a later model then looks the same there."""
 
     @property
     def live_at_top(self) -> bool: ...
@@ -145,7 +149,7 @@ class Table(ScrollView, can_focus=True):
         self._cursor_key: Hashable | None = None
         self._following = True
         self._placing = False
-        self._strips: dict[tuple[int, bool], Strip] = {}
+        self._strips: dict[tuple[Hashable, bool], Strip] = {}
         self._plain: Style | None = None  # asking for `rich_style` on every line is dear
         self.keep_heading = ""
 
@@ -168,8 +172,9 @@ class Table(ScrollView, can_focus=True):
         """Show other rows. The cursor stays on its row and the row on its line; with `follow` it goes to the news."""
         old = self._cursor_key
         line = self._cursor - self._top
+        if not self._may_keep(model):
+            self._redraw()
         self._model = model
-        self._redraw()
         self._following |= follow
         found = None if self._following or old is None else model.find(old)
         if self._following:
@@ -182,6 +187,11 @@ class Table(ScrollView, can_focus=True):
             self._placing = False
         self._put(row, top=row - line)
         self.refresh()
+
+    def _may_keep(self, model: Model) -> bool:
+        """Whether what was drawn of the rows before is also what the new model's rows of those keys look like."""
+        lasting = getattr(model, "lasting", False) and len(self._strips) < _MOST_STRIPS
+        return lasting and self._model is not None and list(model.headings) == list(self._model.headings)
 
     def _redraw(self) -> None:
         """What was drawn does not count any more."""
@@ -306,7 +316,7 @@ class Table(ScrollView, can_focus=True):
         row = self._top + y - 1
         if self._model is None or row >= len(self._model):
             return Strip.blank(width, self._base)
-        cached = (row, row == self._cursor)
+        cached = (self._model.key(row), row == self._cursor)
         if cached not in self._strips:
             self._strips[cached] = self._row_strip(row).adjust_cell_length(width, self._base)
         return self._strips[cached]
