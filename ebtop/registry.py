@@ -57,6 +57,6 @@ def find(name: str) -> Tool:
 
 
 def near(word: str, known: list[str]) -> str:
-    """A question with the nearest known words, or where to look: `; did you mean opensnoop?`."""
+    """A question with the nearest known words, or where to look: `; did you mean that?`."""
     close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(close)}?" if close else f"; there are {', '.join(known[:12])}"
