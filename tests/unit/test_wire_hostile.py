@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ebtop import tick as t
 from ebtop.source.wire import CommandReader, Reader, WireError, Writer
-from tests.unit.test_wire import COMMANDS, CONNECT, MESSAGES, received, records, same, sent
+from tests.unit.test_wire import COMMANDS, CONNECT, FULL_TICK, MESSAGES, received, records, same, sent
 
 
 def frame(kind: int, header: object, arrays: bytes = b"") -> bytes:
