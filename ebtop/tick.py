@@ -129,6 +129,7 @@ class Vitals:
     uptime_s: float
     capture_cpu: float
     capture_pss: int
+    screen_pss: int = 0
     focus: str = "all"
     focus_pids: int = 0
 

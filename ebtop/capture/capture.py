@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 
 from ebtop import registry
-from ebtop.capture import bpfcall, tracefs
+from ebtop.capture import tracefs
 from ebtop.capture.btf import BtfError, KernelTypes
 from ebtop.capture.compiler import Compilers
 from ebtop.capture.focusmaps import FocusError, FocusMaps
@@ -25,7 +25,7 @@ from ebtop.capture.loader import Loaded, Request, online_cpus
 from ebtop.capture.program import Program, all_sources
 from ebtop.capture.ticks import TickMaker
 from ebtop.capture.tracer import Tracer, tool_defines, wanted_maps
-from ebtop.capture.vitals import OwnCost, vitals
+from ebtop.capture.vitals import OwnCost, Stopwatch, vitals
 from ebtop.resolve.symbols import Symbolizer
 from ebtop.source.settings import Settings
 from ebtop.source.wire import CommandReader, WireError, Writer
@@ -70,7 +70,7 @@ class Capture:
         self._symbols = Symbolizer()
         self._identities = KnownIdentities()
         self._focus = FocusMaps(self._identities.descendants)
-        self._cost = OwnCost()
+        self._cost = OwnCost(settings.screen_pid)
         self._running: dict[str, Running] = {}
         self._loading: dict[str, Program] = {}
         self._following: Loaded | None = None
@@ -78,7 +78,7 @@ class Capture:
         self._poll = select.epoll()
         self._headers, self._no_headers = self._make_headers()
         self._no_tracefs = tracefs.ensure()
-        self._stats = self._enable_stats()
+        self._stopwatch = Stopwatch(settings.measure)
         self._exclude_ourselves()
         threading.Thread(target=self._read_commands, args=(commands,), daemon=True).start()
         threading.Thread(target=self._drain, daemon=True).start()
@@ -90,13 +90,6 @@ class Capture:
             return str(write_tree(offsets_header(KernelTypes(), all_sources()))), ""
         except (BtfError, OSError) as error:
             return "", str(error)
-
-    @staticmethod
-    def _enable_stats() -> int:
-        try:
-            return bpfcall.enable_stats()
-        except OSError:
-            return -1  # before Linux 5.8: costs are then not shown
 
     # The other two threads
 
@@ -126,8 +119,11 @@ class Capture:
         """Until Stop, or until nobody reads."""
         next_tick = time.monotonic() + self._settings.interval_s
         while not self._stopping:
-            if self._wait(next_tick - time.monotonic()):
+            timed = next_tick - self._settings.interval_s * Stopwatch.SHARE
+            if self._wait((timed if time.monotonic() < timed else next_tick) - time.monotonic()):
                 next_tick = min(next_tick, time.monotonic() + _FIRST_TICK_S)
+            if time.monotonic() >= timed:
+                self._stopwatch.start()
             if time.monotonic() >= next_tick:
                 self._tick()
                 next_tick = max(next_tick + self._settings.interval_s, time.monotonic())
@@ -274,9 +270,10 @@ class Capture:
 
     def _tick(self) -> None:
         self._symbols.tick()
+        scale = self._stopwatch.stop()
         for running in self._running.values():
             start, running.since = running.since, time.time_ns()
-            self._output.send(running.maker.make(start, running.since))
+            self._output.send(running.maker.make(start, running.since, scale))
         self._output.send(self._vitals())
 
     def _finish(self) -> None:

@@ -101,11 +101,12 @@ class TickMaker:
         self._told_cgroups: set[int] = set()
         self._comms: OrderedDict[int, str] = OrderedDict()
 
-    def make(self, start: int, end: int) -> Tick:
-        """Everything since the last call; `start` and `end` are Unix ns."""
+    def make(self, start: int, end: int, cost_scale: float = 0.0) -> Tick:
+        """Everything since the last call; `start` and `end` are Unix ns. What the programs cost was measured for one
+        part in `cost_scale` of the time."""
         tool = self._tracer.tool
         pending, lost = self._tracer.take()
-        draft = _Draft(Tick(tool.name, start, end, cost=self._tracer.cost()), np.uint64(clock_offset()), lost)
+        draft = _Draft(Tick(tool.name, start, end, cost=self._tracer.cost(cost_scale)), np.uint64(clock_offset()), lost)
         for ring in sorted(tool.rings, key=lambda ring: ring.role != "execs"):  # samples are named by what was started
             batches = pending.get(ring.map, [])
             if not ring.cleared:

@@ -97,12 +97,12 @@ class Tracer:
         fresh, self._counted = now - self._counted, now
         return Counter({name: int(n) for name, n in zip(LOST, fresh[1:].tolist(), strict=True) if n})
 
-    def cost(self) -> Cost:
-        """Run time of the programs since the last call."""
+    def cost(self, scale: float) -> Cost:
+        """Run time of the programs since the last call, times `scale` as they were timed for a part of it only."""
         spent = [bpfcall.program_cost(fd) for fd in self.loaded.programs.values()]
         total = (sum(ns for ns, _ in spent), sum(runs for _, runs in spent))
         last, self._cost = self._cost, total
-        return Cost(total[0] - last[0], total[1] - last[1])
+        return Cost(round((total[0] - last[0]) * scale), round((total[1] - last[1]) * scale))
 
     def detach(self) -> None:
         """No new records from now on; what is in the rings can still be taken."""

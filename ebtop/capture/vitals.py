@@ -7,26 +7,21 @@ import platform
 import socket
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
+from ebtop.capture import bpfcall
+from ebtop.memory import pss
 from ebtop.tick import Vitals
 
 _PSS_EVERY_S = 10.0
 
 
-def pss(pid: int) -> int:
-    """Proportional set size of a process in bytes, 0 when it cannot be read."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-
-
 class OwnCost:
-    """CPU share and memory of this process, its children included."""
+    """CPU share and memory of this process, its children included, and the memory of the screen's, which may not look
+    at itself once it has given root up."""
 
-    def __init__(self) -> None:
+    def __init__(self, screen_pid: int) -> None:
+        self._screen_pid = screen_pid
+        self.screen_pss = 0
         self._last = (time.monotonic(), self._cpu())
         self._pss, self._pss_at = 0, -_PSS_EVERY_S
 
@@ -45,6 +40,7 @@ class OwnCost:
         """Of this process and `others`, looked at every few seconds as looking is dear."""
         if time.monotonic() - self._pss_at >= _PSS_EVERY_S:
             self._pss_at = time.monotonic()
+            self.screen_pss = pss(self._screen_pid) if self._screen_pid else 0
             self._pss = sum(pss(pid) for pid in (os.getpid(), *others) if pid)
         return self._pss
 
@@ -58,6 +54,39 @@ def vitals(cost: OwnCost, focus: str, focus_pids: int, compilers: Iterable[int])
         uptime_s=time.clock_gettime(time.CLOCK_BOOTTIME),
         capture_cpu=cost.cpu(),
         capture_pss=cost.pss(compilers),
+        screen_pss=cost.screen_pss,
         focus=focus,
         focus_pids=focus_pids,
     )
+
+
+class Stopwatch:
+    """The kernel's BPF statistics, switched on for a twentieth of the time: timing every run of every program would
+    add a quarter to what ebtop costs the programs it watches. Off when the descriptor is closed, whatever happens."""
+
+    SHARE = 0.05
+
+    def __init__(self, wanted: bool) -> None:
+        self._wanted = wanted
+        self._fd = -1
+        self._since = self._last = time.monotonic()
+
+    def start(self) -> None:
+        """Begin to measure."""
+        if not self._wanted or self._fd >= 0:
+            return
+        try:
+            self._fd = bpfcall.enable_stats()
+            self._since = time.monotonic()
+        except OSError:
+            self._wanted = False  # before Linux 5.8: costs are then not shown
+
+    def stop(self) -> float:
+        """End the measurement: what it must be multiplied by to stand for all the time since the last one."""
+        now = time.monotonic()
+        whole, self._last = now - self._last, now
+        if self._fd < 0:
+            return 0.0
+        os.close(self._fd)
+        self._fd = -1
+        return whole / max(now - self._since, 1e-6)

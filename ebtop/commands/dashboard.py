@@ -48,7 +48,7 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
     keeper = Keeper()
     try:
         notes = () if privilege.caller() or os.geteuid() else ("running as root",)
-        settings = capture_settings(args, INTERVAL_S, BACKLOG)
+        settings = capture_settings(args, INTERVAL_S, BACKLOG, measure=True)
         keeper.request(settings)  # it starts while we import what the screen needs
         become_caller()
         return _show(args, command, keeper, notes, lambda: keeper.request(settings))

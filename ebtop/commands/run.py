@@ -58,7 +58,7 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
         tool = arguments.one_tool(args.tool)
         focus = arguments.focus_from(args)
         options = tool_options(tool, args)
-        keeper.request(capture_settings(args, INTERVAL_S, backlog()))
+        keeper.request(capture_settings(args, INTERVAL_S, backlog(), measure=False))
         become_caller()
         stream = open_output(args.output)
         held = hold_command(command, args.output is None)
@@ -83,11 +83,11 @@ def become_caller() -> None:
         privilege.give_up(who)
 
 
-def capture_settings(args: argparse.Namespace, interval_s: float, backlog: int) -> Any:
+def capture_settings(args: argparse.Namespace, interval_s: float, backlog: int, measure: bool) -> Any:
     """What capture is told."""
     from ebtop.source.settings import Settings
 
-    return Settings(interval_s, backlog, args.perf_buffer, args.attach, os.getpid())
+    return Settings(interval_s, backlog, args.perf_buffer, args.attach, os.getpid(), measure)
 
 
 def tool_options(tool: Tool, args: argparse.Namespace) -> dict[str, int]:

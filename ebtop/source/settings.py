@@ -8,13 +8,15 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`attach` keeps only alternatives that use that kind of probe; `screen_pid` is who draws, 0 for none."""
+    """`attach` keeps only alternatives that use that kind of probe; `screen_pid` is who draws, 0 for none;
+    `measure` has the kernel time the programs, which costs."""
 
     interval_s: float = 1.0
     backlog: int = 128 << 20
     perf_buffer: bool = False
     attach: str = ""
     screen_pid: int = 0
+    measure: bool = True
 
     def encode(self) -> str:
         """As JSON."""

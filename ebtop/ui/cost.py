@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
-from pathlib import Path
+
+from ebtop.memory import pss
 
 _PSS_EVERY_S = 5.0
 
@@ -25,14 +27,5 @@ class OwnCost:
             self.cpu = (used - self._used) / (now - self._wall)
             self._wall, self._used = now, used
         if now >= self._pss_due:
-            self.pss = own_pss()
+            self.pss = pss(os.getpid())
             self._pss_due = now + _PSS_EVERY_S
-
-
-def own_pss() -> int:
-    """Bytes of this process's memory, pages that are shared counted in part; 0 where the kernel does not say."""
-    try:
-        lines = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)

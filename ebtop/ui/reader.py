@@ -235,7 +235,9 @@ class Reader:
 
     def _refresh(self) -> None:
         self._cost.measure()
-        live = replace(self._history.snapshot(self._clock()), screen_cpu=self._cost.cpu, screen_pss=self._cost.pss)
+        live = self._history.snapshot(self._clock())
+        told = live.vitals.screen_pss if live.vitals else 0  # who gave root up may not look at itself
+        live = replace(live, screen_cpu=self._cost.cpu, screen_pss=self._cost.pss or told)
         if self._look is not None and self._stale:
             self._shown = self._prepared(self._look, self._frozen or live)
             self._stale = False
