@@ -86,12 +86,11 @@ class _ToolHistory:
         self.state = state
         self._snapshot = None
 
-    def shrink(self, budget: int) -> None:
-        """Drop the oldest ticks until the rest fit; the newest always stays."""
-        while len(self.ticks) > 1 and (self.nbytes > budget or len(self.ticks) > TICKS_KEPT):
-            self._forget(self.ticks.popleft())
-            self.nbytes -= self._sizes.popleft()
-            self._snapshot = None
+    def drop_oldest(self) -> None:
+        """Give up the oldest tick."""
+        self._forget(self.ticks.popleft())
+        self.nbytes -= self._sizes.popleft()
+        self._snapshot = None
 
     def snapshot(self) -> ToolSnapshot:
         if self._snapshot is None:
@@ -143,7 +142,8 @@ class _ToolHistory:
 class History:
     """What the screen can look back on. One thread feeds it and takes snapshots; a snapshot may go anywhere.
 
-    Every tool with data may hold an equal share of `budget` (bytes), so that a flood in one leaves the others theirs.
+    Where all together hold more than `budget` (bytes), who holds most gives up its oldest ticks: a flood in one tool
+    may use what the others leave, and takes nothing from them. The newest tick of each always stays.
     """
 
     def __init__(self, tools: Sequence[Tool], budget: int = DEFAULT_BUDGET) -> None:
@@ -193,8 +193,11 @@ class History:
         part = self._tools.get(tick.tool)
         if part is None:
             return
-        newcomer = not part.ticks
         part.add(tick)
-        busy = [p for p in self._tools.values() if p.ticks]
-        for shrunk in busy if newcomer else [part]:
-            shrunk.shrink(self._budget // len(busy))
+        if len(part.ticks) > TICKS_KEPT:
+            part.drop_oldest()
+        while self.nbytes > self._budget:
+            able = [p for p in self._tools.values() if len(p.ticks) > 1]
+            if not able:
+                return
+            max(able, key=lambda p: p.nbytes).drop_oldest()

@@ -25,19 +25,22 @@ def test_a_flood_in_one_tool_leaves_the_others_theirs():
     for number in range(60):
         held.add(synthetic.tick(OPENS, number, 20_000))
     assert held.tool(EXECS.name).ticks == (quiet,)
-    assert 10 < len(held.tool(OPENS.name).ticks) <= 20
+    assert 35 < len(held.tool(OPENS.name).ticks) <= 40
     assert held.nbytes <= budget
     assert held.tool(OPENS.name).events == sum(synthetic.tick(OPENS, n, 20_000).event_count for n in range(60))
 
 
-def test_the_share_shrinks_when_another_tool_starts():
+def test_two_floods_share():
     one = synthetic.tick(OPENS, 0, 2000)
-    held = History(TOOLS, 10 * one.nbytes)
-    for number in range(10):
+    held = History(TOOLS, 20 * one.nbytes)
+    for number in range(20):
         held.add(synthetic.tick(OPENS, number, 2000))
-    before = len(held.tool(OPENS.name).ticks)
-    held.add(synthetic.tick(EXECS, 0, 100))
-    assert len(held.tool(OPENS.name).ticks) <= before // 2 + 1
+    for number in range(250):
+        held.add(synthetic.tick(EXECS, number, 500))
+    opens, execs = (held.tool(tool.name).ticks for tool in (OPENS, EXECS))
+    assert held.nbytes <= 20 * one.nbytes
+    assert 0.3 < sum(t.nbytes for t in opens) / (20 * one.nbytes) < 0.75
+    assert len(execs) > 1
 
 
 def test_the_newest_tick_stays_however_large():
