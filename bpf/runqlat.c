@@ -40,20 +40,18 @@ static __always_inline u64 cgroup_of(void *task) {
     return KREAD(KREAD(group, cgroup, kn), kernfs_node, id);
 }
 
-/* A thread that has not been seen leaving a CPU yet: by whom it was started is as near as its focus can be told. */
-static __always_inline bool adopt(struct waiting *slot, void *task, u32 tid) {
+/* A thread that has not been seen leaving a CPU yet: its focus can be told by its process only. */
+static __always_inline void adopt(struct waiting *slot, void *task, u32 tid) {
     if (slot->tid && slot->ts)
         COUNT(lost_collision);
     slot->tid = tid;
     slot->pid = KREAD(task, task_struct, tgid);
     slot->cgroup = cgroup_of(task);
     slot->ts = 0;
-    struct focus_rule *rule;
     int zero = 0;
     u32 pid = slot->pid;
-    rule = focus_rules.lookup(&zero);
+    struct focus_rule *rule = focus_rules.lookup(&zero);
     slot->focused = rule && (!rule->by || ((rule->by & FOCUS_PIDS) && focus_pids.lookup(&pid)));
-    return true;
 }
 
 static __always_inline int runnable(void *task) {

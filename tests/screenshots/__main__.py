@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import cairosvg  # type: ignore[import-untyped]
+import cairosvg
 
 from tests import loads
 from tests.bench.terminal import Terminal
