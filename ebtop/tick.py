@@ -129,9 +129,9 @@ class Vitals:
     uptime_s: float
     capture_cpu: float
     capture_pss: int
-    screen_pss: int = 0
     focus: str = "all"
     focus_pids: int = 0
+    screen_pss: int = 0
 
 
 @dataclass(frozen=True, slots=True)
