@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import shutil
 import signal
 import sys
@@ -226,6 +227,7 @@ class Run:
 
         self._tally.add(tick)
         self._learn(tick)
+        self._notice_a_reader_that_left()
         if self._tool.kind is Kind.EVENTS:
             self._exporter.tick(self._tool, tick, self._names)
             return
@@ -233,6 +235,13 @@ class Run:
         self._written_at = self._written_at or tick.start
         if self._interval and tick.end - self._written_at >= self._interval * 1e9:
             self._flush()
+
+    def _notice_a_reader_that_left(self) -> None:
+        """`| head` has what it wants; on a quiet machine the next line to fail on may be far away."""
+        poll = select.poll()
+        poll.register(self._stream.fileno(), 0)
+        if any(event & select.POLLERR for _fd, event in poll.poll(0)):
+            raise BrokenPipeError
 
     def _learn(self, tick: Tick) -> None:
         for domain, names in tick.names.items():

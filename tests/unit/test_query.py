@@ -86,7 +86,7 @@ def test_ids_stay_when_ticks_come_and_go():
     first = asked.run(held.tool(OPENS.name), Query())
     event = first.id(len(first) - 5)
     when = values(OPENS.column("ts"), first.event(event), {})
-    held._tools[OPENS.name].shrink(held.nbytes // 2)
+    held._tools[OPENS.name].drop_oldest()
     held.add(synthetic.tick(OPENS, 3, 300))
     second = asked.run(held.tool(OPENS.name), Query())
     assert second.find(event) != first.find(event)
