@@ -168,6 +168,7 @@ def test_without_rights(tmp_path: Path) -> None:
 def test_a_full_disk_and_a_reader_that_goes_away(tmp_path: Path) -> None:
     full = run("run", "opensnoop", "--duration", "2", "--format", "json", "-o", "/dev/full")
     assert (full.returncode, full.stderr) == (1, "ebtop: cannot write the output: No space left on device\n")
+    started(["sh", "-c", "while :; do cat /etc/hostname >/dev/null; sleep 0.1; done"])
     command = f"{sys.executable} -m ebtop run opensnoop --format json | head -n 1"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=30, check=False
