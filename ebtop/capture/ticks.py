@@ -137,9 +137,11 @@ class TickMaker:
                 draft.events += batches
 
     def _learn(self, batches: Iterable[Batch]) -> None:
+        newest: dict[bytes, int] = {}  # a shell loop starts one file a thousand times: the last may still be there
         for batch in batches:
-            for pid, path in zip(batch["pid"].tolist(), batch["path"].tolist(), strict=True):
-                self._symbols.learn_exec(pid, text(path))
+            newest.update(zip(batch["path"].tolist(), batch["pid"].tolist(), strict=True))
+        for path, pid in newest.items():
+            self._symbols.learn_exec(pid, text(path))
 
     def _name_cgroups(self, draft: _Draft) -> None:
         ids: set[int] = set()
