@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import pwd
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from ebtop.near import near
 
 if TYPE_CHECKING:
     from ebtop.tick import Focus
@@ -35,12 +36,6 @@ def fail(message: str, code: int) -> NoReturn:
 
     sys.stderr.write(f"ebtop: {sanitise(message)}\n")
     sys.exit(code)
-
-
-def near(word: str, known: Sequence[str]) -> str:
-    """`; did you mean X?` when something near is known."""
-    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 def split_command(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:

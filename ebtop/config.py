@@ -18,7 +18,7 @@ from typing import Any
 
 import platformdirs
 
-from ebtop.registry import near
+from ebtop.near import near
 
 HISTORY = 128 << 20
 _LEAST_HISTORY = 1 << 20

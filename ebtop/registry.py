@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from dataclasses import dataclass
 from functools import cache
 
 import ebtop.tools
+from ebtop.near import near
 from ebtop.tool import Tool
 
 
@@ -54,9 +54,3 @@ def find(name: str) -> Tool:
         if bad.name == name:
             raise LookupError(f"tool {name!r} is broken: {bad.error}")
     raise LookupError(f"no tool {name!r}{near(name, [t.name for t in tools()])}")
-
-
-def near(word: str, known: list[str]) -> str:
-    """A question with the nearest known words, or where to look: `; did you mean that?`."""
-    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(close)}?" if close else f"; there are {', '.join(known[:12])}"

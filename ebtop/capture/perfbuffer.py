@@ -18,7 +18,7 @@ from ebtop.capture import bpfcall
 from ebtop.capture.streams import PAGE
 from ebtop.tool import Batch
 
-_LOST, _SAMPLE = 2, 9
+_SAMPLE = 9
 _HEAD, _TAIL = 1024, 1032  # data_head and data_tail in the first page
 
 
@@ -52,7 +52,6 @@ class PerfReader:
 
     def __init__(self, map_fd: int, size: int, record: np.dtype[np.void], cpus: list[int]) -> None:
         self.record = record
-        self._lost = 0
         # size of perf_event_header + u32 + payload, padded as the kernel does
         self._stride = (12 + record.itemsize + 7) // 8 * 8
         self._slot = np.dtype(
@@ -80,13 +79,11 @@ class PerfReader:
         return batch[np.argsort(batch["ts"], kind="stable")] if order else batch
 
     def _decode(self, raw: bytes) -> Iterator[Batch]:
-        """Runs of samples of equal size at once; between them, notes of what was lost."""
+        """Runs of samples of equal size at once; notes of a loss, which the programs count too, are passed over."""
         at = 0
         while at < len(raw):
             kind, _misc, size = struct.unpack_from("<IHH", raw, at)
             if kind != _SAMPLE or size != self._stride:
-                if kind == _LOST:
-                    self._lost += struct.unpack_from("<QQ", raw, at + 8)[1]
                 at += max(size, 8)
                 continue
             slots = np.frombuffer(raw, self._slot, (len(raw) - at) // self._stride, at)
@@ -94,11 +91,6 @@ class PerfReader:
             count = int(other[0]) if len(other) else len(slots)
             yield slots["record"][:count].copy()
             at += count * self._stride
-
-    def lost(self) -> int:
-        """What the kernel says it dropped. The programs count the same refusals, so these are not added to theirs."""
-        count, self._lost = self._lost, 0
-        return count
 
     def watch(self, poll: select.epoll) -> None:
         """Each CPU's event wakes at its watermark."""

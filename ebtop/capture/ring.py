@@ -28,10 +28,6 @@ class Reader(Protocol):
         """The records that are there now, copied out; None when there are none."""
         ...
 
-    def lost(self) -> int:
-        """Records that the carrier itself dropped since the last call."""
-        ...
-
     def watch(self, poll: select.epoll) -> None:
         """Have `poll` wake up when the stream fills."""
         ...
@@ -79,10 +75,6 @@ class RingReader:
         batch: Batch = records.copy() if kept.all() else records[kept]
         self._consumer[0] = start + count * self._slot.itemsize
         return batch if len(batch) else None
-
-    def lost(self) -> int:
-        """Always 0: the programs count what the ring refused."""
-        return 0
 
     def watch(self, poll: select.epoll) -> None:
         """The map's descriptor becomes readable when a program asks for a wake-up."""

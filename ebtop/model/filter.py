@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ebtop.model.columns import NUMERIC, as_text, coded, needs, numbers, raw
 from ebtop.model.filtervalue import FilterError, number
-from ebtop.registry import near
+from ebtop.near import near
 from ebtop.tool import Batch, Column, Names, Tool, Type, Value
 
 __all__ = ["Filter", "FilterError", "parse", "quote"]

@@ -6,7 +6,7 @@ import errno
 import pwd
 import re
 
-from ebtop.registry import near
+from ebtop.near import near
 from ebtop.tool import Column, Type
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ebtop.registry import near
+from ebtop.near import near
 from ebtop.resolve.bounded import BoundedCache
 from ebtop.resolve.regularfile import read_bounded
 

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests import loads
@@ -137,3 +138,28 @@ def test_the_same_numbers_as_bpftrace(tmp_path: Path) -> None:
     assert 0 <= counted["1"] - seen <= 400
     pid = ours.events[-1]["pid"]
     assert len(ours.where(path=str(target), pid=pid)) == 30011
+
+
+def test_what_does_not_fit_is_counted_exactly(tmp_path: Path) -> None:
+    """The reader stands still while more is made than the ring holds: seen + lost = made."""
+    target = tmp_path / "target"
+    target.touch()
+    tracing = Background(tmp_path / "out.json", "opensnoop", "--comm", "opens")
+    tracing.wait_until_it_sees(*loads.command("opens", target, 1))
+    whole = started(loads.command("opens", target, 1), stdout=subprocess.DEVNULL)
+    whole.wait(timeout=60)
+    time.sleep(1)
+    capture = psutil.Process(tracing.process.pid).children(recursive=True)[1]
+    capture.suspend()
+    try:
+        load = started(loads.command("opens", target, 500009), stdout=subprocess.DEVNULL)
+        load.wait(timeout=60)
+    finally:
+        capture.resume()
+    time.sleep(1)
+    found = tracing.stop()
+    seen = len(found.where(pid=load.pid))
+    # The load opens its libraries too: as many as in a run that lost nothing.
+    others = len(found.where(pid=whole.pid)) - 1
+    assert found.summary["lost"] > 0
+    assert seen + found.summary["lost"] == 500009 + others
