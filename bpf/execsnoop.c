@@ -79,6 +79,17 @@ BPF_HASH(running, u32, struct started, 65536);
         bpf_get_current_comm((event)->comm, 16);                                                                       \
     } while (0)
 
+/* The many short records are cleared here, the few long ones by who reads them. */
+#define EMPTY(event)                                                                                                   \
+    do {                                                                                                               \
+        if (sizeof(*(event)) == sizeof(struct exec_event)) {                                                           \
+            CLEAR((event)->path);                                                                                      \
+            CLEAR((event)->args);                                                                                      \
+        } else {                                                                                                       \
+            (event)->path[0] = 0;                                                                                      \
+        }                                                                                                              \
+    } while (0)
+
 /* The arguments of a program that has just been put in place: `size` bytes at `from`. */
 #define DONE(stream, type, limit)                                                                                      \
     do {                                                                                                               \
@@ -86,7 +97,7 @@ BPF_HASH(running, u32, struct started, 65536);
         if (!event)                                                                                                    \
             return 0;                                                                                                  \
         u32 length = size < limit ? size : limit;                                                                      \
-        event->path[0] = 0;                                                                                            \
+        EMPTY(event);                                                                                                  \
         bpf_probe_read_kernel_str(event->path, sizeof(event->path), filename);                                         \
         if (read_user(event->args, length, (void *)from) < 0) {                                              \
             COUNT(lost_read);                                                                                          \
@@ -158,7 +169,7 @@ int exec_done_raw(struct bpf_raw_tracepoint_args *ctx) {
         type *event = stream##_reserve();                                                                              \
         if (!event)                                                                                                    \
             return 0;                                                                                                  \
-        event->path[0] = 0;                                                                                            \
+        EMPTY(event);                                                                                                  \
         long length = read_user_str(event->path, sizeof(event->path), path);                                 \
         COPY_STRINGS(event, limit, most);                                                                              \
         if (last || (!event->truncated && length < (long)sizeof(event->path))) {                                       \

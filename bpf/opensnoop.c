@@ -98,13 +98,6 @@ static __always_inline void read_args(struct open_args *args, struct pt_regs *re
         args->mode = 0;
 }
 
-/* What follows a string's end would be whatever the ring held before. */
-#define CLEAR(path)                                                                                                    \
-    do {                                                                                                               \
-        u64 *zeros_ = (u64 *)(path);                                                                                   \
-        _Pragma("unroll") for (int i = 0; i < sizeof(path) / 8; i++) zeros_[i] = 0;                                    \
-    } while (0)
-
 #define FILL(event)                                                                                                    \
     do {                                                                                                               \
         u64 pid_tgid = bpf_get_current_pid_tgid();                                                                     \

@@ -9,6 +9,13 @@
 #define __always_inline inline __attribute__((always_inline))
 #endif
 
+/* Zeroes a field of a record: what follows a string's end would be whatever the ring held before. */
+#define CLEAR(field)                                                                                                   \
+    do {                                                                                                               \
+        u64 *zeros_ = (u64 *)(field);                                                                                  \
+        _Pragma("unroll") for (int i = 0; i < sizeof(field) / 8; i++) zeros_[i] = 0;                                   \
+    } while (0)
+
 /* User memory, by helpers of our own naming: at each call that is spelled bpf_probe_read_user BCC (0.26) reads all of
  * /proc/kallsyms to see whether the kernel has it, a tenth of a second every time.
  */

@@ -26,6 +26,7 @@ from ebtop.capture.program import Program, all_sources
 from ebtop.capture.ticks import TickMaker
 from ebtop.capture.tracer import Tracer, tool_defines, wanted_maps
 from ebtop.capture.vitals import OwnCost, Stopwatch, vitals
+from ebtop.memory import settle
 from ebtop.resolve.symbols import Symbolizer
 from ebtop.source.settings import Settings
 from ebtop.source.wire import CommandReader, WireError, Writer
@@ -47,6 +48,8 @@ from ebtop.tick import (
 from ebtop.tool import Attach, Kind, Probe, Slot, Tool
 
 _FIRST_TICK_S = 0.03
+_FLOOD = 4 << 20
+"""Bytes that make a tick before its time."""
 _FOLLOW = "focus"
 """The program that keeps descendants in focus; it belongs to no tool."""
 
@@ -57,6 +60,12 @@ class Running:
     def __init__(self, tracer: Tracer, maker: TickMaker) -> None:
         self.tracer, self.maker = tracer, maker
         self.since = time.time_ns()
+
+    @property
+    def flooded(self) -> bool:
+        """Is there enough for a tick before its time? Many small ones need less memory, which is then still in the
+        CPU's cache where the other side takes it up."""
+        return self.tracer.tool.kind is Kind.EVENTS and self.tracer.pending_bytes >= _FLOOD
 
 
 class Capture:
@@ -103,6 +112,9 @@ class Capture:
 
     def _enqueue(self, command: Command) -> None:
         self._queue.put(command)
+        self._wake()
+
+    def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"!")
 
@@ -112,14 +124,17 @@ class Capture:
                 self._poll.poll()
             for running in list(self._running.values()):
                 running.tracer.drain()
+                if running.flooded:
+                    self._wake()
 
     # The main thread
 
     def run(self) -> None:
         """Until Stop, or until nobody reads."""
+        settle()
         next_tick = time.monotonic() + self._settings.interval_s
         while not self._stopping:
-            timed = next_tick - self._settings.interval_s * Stopwatch.SHARE
+            timed = next_tick - self._stopwatch.lead_s(self._settings.interval_s)
             if self._wait((timed if time.monotonic() < timed else next_tick) - time.monotonic()):
                 next_tick = min(next_tick, time.monotonic() + _FIRST_TICK_S)
             if time.monotonic() >= timed:
@@ -135,6 +150,9 @@ class Capture:
         if self._wake_read in readable:
             os.read(self._wake_read, 4096)
             self._obey()
+            for running in self._running.values():
+                if running.flooded:
+                    self._send_tick(running)
         started = [self._built(name, loaded) for name, loaded in self._compilers.collect(readable)]
         return any(started)
 
@@ -257,24 +275,30 @@ class Capture:
             self._focus.apply(focus, *self._identities.cgroup_place(focus.cgroup))
         except (FocusError, LookupError) as error:
             yield Notice(f"focus not changed: {error}", error=True)
-        yield self._vitals()
+        yield from self._vitals()
 
     def _wait_for_compilers(self) -> None:
         readable, _, _ = select.select(self._compilers.filenos(), [], [])
         for name, loaded in self._compilers.collect(readable):
             self._built(name, loaded)
 
-    def _vitals(self) -> Message:
+    def _vitals(self) -> Iterator[Message]:
+        if not self._settings.measure:
+            return
         pids = len(self._focus.pids()) if self._focus.focus.follow else len(self._focus.focus.pids)
-        return vitals(self._cost, str(self._focus.focus), pids, self._compilers.pids)
+        yield vitals(self._cost, str(self._focus.focus), pids, self._compilers.pids)
 
     def _tick(self) -> None:
         self._symbols.tick()
         scale = self._stopwatch.stop()
         for running in self._running.values():
-            start, running.since = running.since, time.time_ns()
-            self._output.send(running.maker.make(start, running.since, scale))
-        self._output.send(self._vitals())
+            self._send_tick(running, scale)
+        for message in self._vitals():
+            self._output.send(message)
+
+    def _send_tick(self, running: Running, scale: float = 0.0) -> None:
+        start, running.since = running.since, time.time_ns()
+        self._output.send(running.maker.make(start, running.since, scale))
 
     def _finish(self) -> None:
         for running in self._running.values():

@@ -64,7 +64,7 @@ def distinct(ids: npt.NDArray[np.uint64]) -> set[int]:
     while len(ids) and len(found) < _MOST_CGROUPS_AT_ONCE:
         found.add(int(ids[0]))
         ids = ids[ids != ids[0]]
-    return found | set(np.unique(ids).tolist())
+    return found | set(ids.tolist())
 
 
 def directory_names(batches: Iterable[Batch]) -> dict[int, str]:

@@ -40,7 +40,7 @@ class Tracer:
         self._backlog = backlog
         self._lock = threading.Lock()
         self._pending: dict[str, list[Batch]] = {}
-        self._pending_bytes = 0
+        self.pending_bytes = 0
         self._dropped = 0
         self._counted = np.zeros(len(LOST) + 1, np.uint64)
         self._cost = (0, 0)
@@ -72,17 +72,17 @@ class Tracer:
                 batch = reader.read()
                 if batch is None:
                     continue
-                if self._pending_bytes + batch.nbytes > self._backlog:
+                if self.pending_bytes + batch.nbytes > self._backlog:
                     self._dropped += len(batch)
                     continue
-                self._pending_bytes += batch.nbytes
+                self.pending_bytes += batch.nbytes
                 self._pending.setdefault(name, []).append(batch)
 
     def take(self) -> tuple[dict[str, list[Batch]], Counter[str]]:
         """What came since the last call, by ring, and what was lost."""
         self.drain()
         with self._lock:
-            pending, self._pending, self._pending_bytes = self._pending, {}, 0
+            pending, self._pending, self.pending_bytes = self._pending, {}, 0
             dropped, self._dropped = self._dropped, 0
         lost = self._lost()
         if dropped:
@@ -99,6 +99,8 @@ class Tracer:
 
     def cost(self, scale: float) -> Cost:
         """Run time of the programs since the last call, times `scale` as they were timed for a part of it only."""
+        if not scale:
+            return Cost()
         spent = [bpfcall.program_cost(fd) for fd in self.loaded.programs.values()]
         total = (sum(ns for ns, _ in spent), sum(runs for _, runs in spent))
         last, self._cost = self._cost, total

@@ -71,6 +71,10 @@ class Stopwatch:
         self._fd = -1
         self._since = self._last = time.monotonic()
 
+    def lead_s(self, interval_s: float) -> float:
+        """How long before a tick `start` is due."""
+        return self.SHARE * interval_s if self._wanted else 0.0
+
     def start(self) -> None:
         """Begin to measure."""
         if not self._wanted or self._fd >= 0:

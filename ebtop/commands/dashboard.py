@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
-import gc
 import os
 import shutil
 import signal
@@ -18,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 from ebtop import arguments, privilege
 from ebtop.arguments import UsageError
 from ebtop.commands.run import become_caller, capture_settings, check_command, tool_options
+from ebtop.memory import settle
 from ebtop.source.live import Keeper, LiveSource
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ HELP = "top for what /proc cannot show: a live dashboard fed by eBPF"
 EPILOG = "Other verbs: ebtop run TOOL, ebtop tools, ebtop doctor; each has --help. After -- comes a command to watch."
 INTERVAL_S = 1.0
 BACKLOG = 256 << 20
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
-_BLOCK = 128 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,16 +91,7 @@ def _show(
 def _tune() -> None:
     """For a process that answers keys while a hundred megabytes a second may pass through it."""
     sys.setswitchinterval(0.001)  # a key waits for the thread that reads at most so long
-    gc.collect()
-    gc.freeze()  # what was imported stays, and need not be looked through again and again
-    gc.set_threshold(20_000, 20, 50)
-    with contextlib.suppress(AttributeError):  # glibc has it
-        # Ticks of a flood come in blocks of tens of megabytes. Kept in the one heap when they are let go, the next
-        # ones need not be cleared by the kernel first.
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_ARENA_MAX, 1)
-        mallopt(_M_MMAP_THRESHOLD, _BLOCK)
-        mallopt(_M_TRIM_THRESHOLD, _BLOCK)
+    settle()
 
 
 class Launch:

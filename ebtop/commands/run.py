@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import signal
+import stat
 import sys
 import threading
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ebtop import arguments, privilege
 from ebtop.arguments import UsageError
+from ebtop.memory import settle
 from ebtop.source.live import Keeper, LiveSource
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 
 NAME = "run"
 HELP = "trace with one tool, without the dashboard"
-INTERVAL_S = 0.25
+WATCHED_S, UNWATCHED_S = 0.25, 1.0
+"""Between two ticks: where somebody waits for lines, and where they go to a file, as each tick has its price."""
 MOST_BACKLOG = 768 << 20
 """Bytes of records that may wait while they are written (5.9 million opens); an eighth of the memory at most."""
 _MOST_NAMES = 100_000
@@ -59,7 +62,7 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
         tool = arguments.one_tool(args.tool)
         focus = arguments.focus_from(args)
         options = tool_options(tool, args)
-        keeper.request(capture_settings(args, INTERVAL_S, backlog(), measure=False))
+        keeper.request(capture_settings(args, interval_s(args.output), backlog(), measure=False))
         become_caller()
         stream = open_output(args.output)
         held = hold_command(command, args.output is None)
@@ -70,6 +73,13 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
                 held.cancel()
     finally:
         keeper.close()
+
+
+def interval_s(output: str | None) -> float:
+    """How often there are lines: soon for a terminal, a pipe or a socket."""
+    mode = os.fstat(1).st_mode
+    to_a_file = output is not None or stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not os.isatty(1))
+    return UNWATCHED_S if to_a_file else WATCHED_S
 
 
 def backlog() -> int:
@@ -183,6 +193,7 @@ class Run:
     def _read(self) -> None:
         from ebtop.tick import Gone, Notice, Tick, ToolState
 
+        settle()
         for message in self._source.messages():
             match message:
                 case ToolState():

@@ -53,6 +53,8 @@ def _of_values(derived: Sequence[Value]) -> Sequence[Fragment]:
     kinds = set(map(type, derived))
     if kinds <= {int}:
         return derived  # type: ignore[return-value]
+    if kinds <= {bool}:
+        return list(map(_BOOLEANS.__getitem__, derived))  # type: ignore[arg-type]
     if kinds <= {int, type(None)}:
         return ["null" if value is None else value for value in derived]  # type: ignore[misc]
     if kinds <= {str, int, type(None)}:
@@ -79,4 +81,4 @@ def _lists(derived: Sequence[list[Any]]) -> Sequence[str]:
 
 
 def _list(items: Iterable[Any]) -> str:
-    return f"[{','.join(map(_scalar, items))}]"
+    return f"[{','.join([escape(item) if type(item) is str else _scalar(item) for item in items])}]"

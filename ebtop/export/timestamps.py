@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,11 @@ def rfc3339_all(unix_ns: npt.NDArray[Any]) -> list[str]:
     if not len(unix_ns):
         return []
     seconds, fraction = np.divmod(unix_ns, np.uint64(_SECOND))
-    different, which = np.unique(seconds, return_inverse=True)
-    prefixes = np.array([_second(s) for s in different.tolist()]).view(np.uint32).reshape(-1, _PREFIX)
     chars = np.empty((len(unix_ns), _WIDTH), np.uint32)
-    chars[:, :_PREFIX] = prefixes[which]
+    # Times come in order, or nearly: few changes of the second, each a run of rows.
+    begins = np.flatnonzero(seconds[1:] != seconds[:-1]) + 1
+    for begin, end in pairwise([0, *begins.tolist(), len(seconds)]):
+        chars[begin:end, :_PREFIX] = np.array(_second(int(seconds[begin]))).reshape(1).view(np.uint32)
     chars[:, _WIDTH - 1] = ord("Z")
     rest = fraction.astype(np.uint32)
     for place in range(_WIDTH - 2, _PREFIX - 1, -1):

@@ -8,7 +8,8 @@ from enum import StrEnum
 from ebtop.model.format import duration
 from ebtop.tick import Tick
 
-MINUTE_NS = 60_000_000_000
+SECOND_NS, MINUTE_NS = 1_000_000_000, 60_000_000_000
+_LATE_NS = SECOND_NS // 20  # a tick a second comes now and then a little late
 
 
 class Window(StrEnum):
@@ -27,12 +28,17 @@ class Window(StrEnum):
 
 def within(window: Window, ticks: Sequence[Tick]) -> Sequence[Tick]:
     """The ticks (oldest first) that the window covers, counted back from the newest."""
-    if window is Window.LAST:
-        return ticks[-1:]
-    if window is Window.HELD or not ticks:
+    if window is Window.HELD:
         return ticks
-    begin = ticks[-1].end - MINUTE_NS
-    return [tick for tick in ticks if tick.start >= begin or tick is ticks[-1]]
+    return newest(ticks, SECOND_NS + _LATE_NS if window is Window.LAST else MINUTE_NS)
+
+
+def newest(ticks: Sequence[Tick], span_ns: int) -> Sequence[Tick]:
+    """The ticks of the last `span_ns`, at least the newest one."""
+    first = max(len(ticks) - 1, 0)
+    while first > 0 and ticks[first - 1].start >= ticks[-1].end - span_ns:
+        first -= 1
+    return ticks[first:]
 
 
 def spanned(ticks: Sequence[Tick]) -> float:

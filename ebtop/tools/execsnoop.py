@@ -11,9 +11,7 @@ def split_args(raw: bytes, size: int, count: int) -> list[str]:
     """Arguments from their block of `size` bytes, NUL after each; `raw` may lack its trailing NULs."""
     if count == 0:
         return []
-    block = raw[:size].ljust(size, b"\0")
-    parts = block.split(b"\0")[:count]
-    return [text(part) for part in parts]
+    return text(raw[:size].ljust(size, b"\0")).split("\0")[:count]
 
 
 def argv(batch: Batch, _names: Names) -> Sequence[Value]:
@@ -54,10 +52,10 @@ TOOL = Tool(
         Slot("exit", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_exit", "exec_exit_raw"),),)),
     ),
     rings=(
-        Ring("events", "exec_event", 2 << 20),
+        Ring("events", "exec_event", 2 << 20, cleared=True),
         Ring("long_events", "exec_event_long", 2 << 20),
         Ring("huge_events", "exec_event_huge", 4 << 20),
-        Ring("exits", "exec_exit", 1 << 19, role="rows"),
+        Ring("exits", "exec_exit", 1 << 19, role="rows", cleared=True),
     ),
     defines={"HUGE_ARGS": 262144},
     perf_buffer_defines={"HUGE_ARGS": 16384},

@@ -8,17 +8,16 @@ from rich.text import Text
 
 from ebtop.model.format import clock, count, duration, nbytes
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
+from ebtop.model.window import Window, spanned, within
 from ebtop.sanitise import sanitise
 from ebtop.ui.fit import Part, line
 from ebtop.ui.line import Line
 
 
 def bpf_share(tool: ToolSnapshot) -> float:
-    """CPU that a tool's programs took in its last tick, as a share of one core; it is spent in the traced programs."""
-    if not tool.ticks:
-        return 0.0
-    tick = tool.ticks[-1]
-    return tick.cost.run_ns / max(tick.end - tick.start, 1)
+    """CPU that a tool's programs took of late, as a share of one core; it is spent in the traced programs."""
+    recent = within(Window.LAST, tool.ticks)
+    return sum(tick.cost.run_ns for tick in recent) / max(spanned(recent) * 1e9, 1)
 
 
 def total_cost(snapshot: Snapshot) -> float:

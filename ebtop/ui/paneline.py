@@ -9,13 +9,14 @@ from rich.text import Text
 
 from ebtop.model.format import count, duration
 from ebtop.model.snapshot import ToolSnapshot
+from ebtop.model.window import SECOND_NS, newest
 from ebtop.sanitise import sanitise
 from ebtop.tick import Phase, Tick
 from ebtop.ui.fit import Part, line
 from ebtop.ui.line import Line
 
-_RECENT = 3
-"""Rates and costs are those of so many ticks."""
+_RECENT_NS = 3 * SECOND_NS
+"""Rates and costs are those of the last three seconds."""
 
 
 def produced(tick: Tick) -> int:
@@ -37,7 +38,7 @@ def probe_names(probes: Sequence[str], short: bool = False) -> str:
 
 def parts(snapshot: ToolSnapshot, key: str, gone: str | None) -> list[list[Part]]:
     """The line in several lengths, the longest first. `gone` says why capture has ended, None while it runs."""
-    tool, state, recent = snapshot.tool, snapshot.state, snapshot.ticks[-_RECENT:]
+    tool, state, recent = snapshot.tool, snapshot.state, newest(snapshot.ticks, _RECENT_NS)
     head = Part(f"{key} {tool.name}", "strong")
     if gone:
         why = Part(f"▲ {sanitise(gone)}", "warn")
