@@ -78,7 +78,7 @@ class Capture:
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._symbols = Symbolizer()
         self._identities = KnownIdentities()
-        self._focus = FocusMaps(self._identities.descendants)
+        self._focus = FocusMaps(self._identities.descendants, self._identities.started)
         self._cost = OwnCost(settings.screen_pid)
         self._running: dict[str, Running] = {}
         self._loading: dict[str, Program] = {}
@@ -290,6 +290,7 @@ class Capture:
 
     def _tick(self) -> None:
         self._symbols.tick()
+        self._focus.forget_the_dead()
         scale = self._stopwatch.stop()
         for running in self._running.values():
             self._send_tick(running, scale)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import os
 import shutil
@@ -11,11 +12,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from ebtop import arguments, privilege
 from ebtop.arguments import UsageError
 from ebtop.commands.run import become_caller, capture_settings, check_command, tool_options
+from ebtop.endings import SIGNALS, code
 from ebtop.memory import settle
 from ebtop.source.live import Keeper, LiveSource
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from ebtop.heldcommand import HeldCommand
     from ebtop.tick import Command, Focus, Message
     from ebtop.tool import Tool
+    from ebtop.ui.app import Dashboard
 
 NAME = "dashboard"
 HELP = "top for what /proc cannot show: a live dashboard fed by eBPF"
@@ -81,11 +85,18 @@ def _show(
             app = Dashboard(source, registry.tools(), first, interval_s=INTERVAL_S, notes=notes, config=settings,
                             restart=restart)  # fmt: skip
             _tune()
-            app.run()
+            asyncio.run(_run(app))
             source.close()
             return app.return_code or 0
     except config.ConfigError as error:
         raise UsageError(str(error)) from error
+
+
+async def _run(app: Dashboard) -> None:
+    """Until it is left, or told to end: the terminal is then as it was."""
+    for number in SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, partial(app.exit, return_code=code(number)))
+    await app.run_async()
 
 
 def _tune() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ebtop import arguments, privilege
 from ebtop.arguments import UsageError
+from ebtop.endings import SIGNALS
 from ebtop.memory import settle
 from ebtop.source.live import Keeper, LiveSource
 
@@ -165,8 +166,9 @@ class Run:
         """From the first command to the summary."""
         from ebtop.tick import Load, SetFocus
 
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: self.stop())
+        for number in SIGNALS:
+            # In a thread: this one may be sending something just now, and a message must stay whole.
+            signal.signal(number, lambda *_: threading.Thread(target=self.stop, daemon=True).start())
         if self._held:
             focus = replace(focus, pids=(*focus.pids, self._held.pid), follow=True)
         self._source.send(SetFocus(focus))

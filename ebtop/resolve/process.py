@@ -75,6 +75,14 @@ def _stat(pid: int) -> tuple[str, int, int, int, int]:
     return text(data[opened + 1 : closed]), int(fields[1]), int(fields[17]), int(fields[19]), int(fields[21])
 
 
+def started(pid: int) -> int:
+    """When a process started, in ticks since boot and at least 1; 0 when it has gone."""
+    try:
+        return max(1, _stat(pid)[3])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def _link(path: str) -> str:
     try:
         return str(Path(path).readlink())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import re
 import shutil
 import signal
 import subprocess
@@ -13,32 +12,11 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests import loads
 from tests.kernel.ebtop import EBTOP, Background, run, started, trace
-
-
-def on_the_machine() -> set[str]:
-    """All BPF programs, maps and links, as bpftool lists them: "prog 12"."""
-    found = set()
-    for kind in ("prog", "map", "link"):
-        out = subprocess.run(["bpftool", "-j", kind, "list"], capture_output=True, text=True, check=False).stdout
-        found |= {f"{kind} {entry['id']}" for entry in json.loads(out or "[]")}
-    return found
-
-
-def held_by(pids: list[int]) -> set[str]:
-    """The BPF objects that processes hold open, from /proc/PID/fdinfo."""
-    texts = [path.read_text() for pid in pids for path in Path(f"/proc/{pid}/fdinfo").iterdir()]
-    pattern = re.compile(r"^(prog|map|link)_id:\s*(\d+)", re.MULTILINE)
-    return {f"{kind} {number}" for text in texts for kind, number in pattern.findall(text)}
-
-
-def family(pid: int) -> list[int]:
-    """A process and those below it: the screen's side, the keeper, capture."""
-    return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+from tests.leftovers import family, gone, held_by, on_the_machine
 
 
 def for_others() -> None:
@@ -49,15 +27,6 @@ def for_others() -> None:
         subprocess.run(command, capture_output=True, check=True, user=nobody.pw_uid, group=nobody.pw_gid)
     except (PermissionError, subprocess.CalledProcessError):
         pytest.skip("this Python, or ebtop, lies where only root may look")
-
-
-def gone(pids: list[int]) -> bool:
-    """Wait for processes to end."""
-    for _ in range(100):
-        if not any(psutil.pid_exists(pid) for pid in pids):
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_killed_ones_leave_nothing_and_the_other_goes_on(tmp_path: Path) -> None:
