@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ebtop.namespaces import NESTED, nested_pids
 from ebtop.near import near
 
 if TYPE_CHECKING:
@@ -36,6 +37,12 @@ def fail(message: str, code: int) -> NoReturn:
 
     sys.stderr.write(f"ebtop: {sanitise(message)}\n")
     sys.exit(code)
+
+
+def need_host_pids(what: str) -> None:
+    """Exit where processes cannot be told to the kernel by their number."""
+    if nested_pids():
+        fail(f"{what} cannot work here: {NESTED}; --comm, --uid and --cgroup can, or ebtop on the host", CANNOT_RUN)
 
 
 def split_command(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
@@ -72,6 +79,8 @@ def focus_from(args: argparse.Namespace) -> Focus:
     """The focus that the options describe. Raises UsageError for what is not there."""
     from ebtop.tick import Focus
 
+    if args.pid:
+        need_host_pids("--pid")
     for pid in args.pid:
         if pid <= 0 or not Path(f"/proc/{pid}").is_dir():
             raise UsageError(f"no process {pid}")

@@ -27,6 +27,7 @@ from ebtop.capture.ticks import TickMaker
 from ebtop.capture.tracer import Tracer, tool_defines, wanted_maps
 from ebtop.capture.vitals import OwnCost, Stopwatch, vitals
 from ebtop.memory import settle
+from ebtop.namespaces import nested_pids
 from ebtop.resolve.symbols import Symbolizer
 from ebtop.source.settings import Settings
 from ebtop.source.wire import CommandReader, WireError, Writer
@@ -222,6 +223,8 @@ class Capture:
         self._exclude_ourselves()
 
     def _exclude_ourselves(self) -> None:
+        if nested_pids():
+            return  # the host's processes of these numbers are others
         self._focus.exclude([os.getpid(), self._settings.screen_pid, *self._compilers.pids])
 
     def _built(self, name: str, loaded: Loaded) -> bool:

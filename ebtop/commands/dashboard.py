@@ -20,6 +20,7 @@ from ebtop.arguments import UsageError
 from ebtop.commands.run import become_caller, capture_settings, check_command, tool_options
 from ebtop.endings import SIGNALS, code
 from ebtop.memory import settle
+from ebtop.namespaces import nested_pids
 from ebtop.source.live import Keeper, LiveSource
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
     check_command(command)
     keeper = Keeper()
     try:
-        notes = () if privilege.caller() or os.geteuid() else ("running as root",)
+        notes: tuple[str, ...] = () if privilege.caller() or os.geteuid() else ("running as root",)
+        notes += ("pids are the host's",) if nested_pids() else ()
         settings = capture_settings(args, INTERVAL_S, BACKLOG, measure=True)
         keeper.request(settings)  # it starts while we import what the screen needs
         become_caller()

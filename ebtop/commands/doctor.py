@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ebtop import privilege
+from ebtop.namespaces import NESTED, nested_pids
 
 if TYPE_CHECKING:
     from ebtop.tick import ToolState
@@ -59,6 +60,7 @@ def look() -> Iterator[Check]:
     yield _tracefs()
     yield _kernel_symbols()
     yield _lockdown()
+    yield _pids()
 
 
 def _rights() -> Check:
@@ -108,6 +110,11 @@ def _lockdown() -> Check:
         return Check("lockdown", True, "none")
     strict = "[confidentiality]" in state
     return Check("lockdown", not strict, state.strip(), "confidentiality mode forbids BPF to read memory")
+
+
+def _pids() -> Check:
+    remedy = "ebtop on the host; here --pid, -- COMMAND and the names of processes cannot be matched"
+    return Check("process ids", not nested_pids(), NESTED if nested_pids() else "the host's", remedy)
 
 
 def try_tools() -> list[ToolState]:

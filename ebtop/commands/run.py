@@ -18,6 +18,7 @@ from ebtop import arguments, privilege
 from ebtop.arguments import UsageError
 from ebtop.endings import SIGNALS
 from ebtop.memory import settle
+from ebtop.namespaces import NESTED, nested_pids
 from ebtop.source.live import Keeper, LiveSource
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
         options = tool_options(tool, args)
         keeper.request(capture_settings(args, interval_s(args.output), backlog(), measure=False))
         become_caller()
+        if nested_pids():
+            sys.stderr.write(f"ebtop: {NESTED}\n")
         stream = open_output(args.output)
         held = hold_command(command, args.output is None)
         try:
@@ -123,6 +126,7 @@ def check_command(command: list[str] | None) -> None:
         raise UsageError("after -- comes the command to run")
     if shutil.which(command[0]) is None:
         raise UsageError(f"no command {command[0]!r}")
+    arguments.need_host_pids("-- COMMAND")
 
 
 def open_output(path: str | None) -> BinaryIO:
