@@ -183,7 +183,10 @@ class Capture:
         if not wanted:
             return tool.slots
         return tuple(
-            Slot(s.name, tuple(a for a in s.alternatives if any(p.kind.value == wanted for p in a)) or s.alternatives)
+            Slot(
+                s.name,
+                tuple(a for a in s.alternatives if any(wanted in {p.kind, p.function} for p in a)) or s.alternatives,
+            )
             for s in tool.slots
         )
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`attach` keeps only alternatives that use that kind of probe; `screen_pid` is who draws, 0 for none;
+    """`attach` keeps only alternatives that use that kind of probe, or that function; `screen_pid` is who draws, 0 for none;
     `measure` has the kernel time the programs, which costs."""
 
     interval_s: float = 1.0
