@@ -70,7 +70,7 @@ def add_capture(parser: argparse.ArgumentParser) -> None:
 
 
 def way_to_attach(word: str) -> str:
-    """A kind of probe, or a function that some tool has an alternative for. Raises ArgumentTypeError with near names."""
+    """A kind of probe, or a function that attaches for some tool. Raises ArgumentTypeError with near names."""
     if not word:
         return ""
     from ebtop import registry

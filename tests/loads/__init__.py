@@ -54,7 +54,9 @@ def build(name: str, *flags: str) -> Path:
 
 def build_all() -> Path:
     """Build every load: the folder that they are in."""
-    return [build(source.stem).parent for source in sorted(SOURCES.glob("*.c*"))][0]
+    for source in sorted(SOURCES.glob("*.c*")):
+        build(source.stem)
+    return _directory()
 
 
 def command(name: str, *arguments: object) -> list[str]:
