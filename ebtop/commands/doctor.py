@@ -54,7 +54,7 @@ def look() -> Iterator[Check]:
     yield _rights()
     yield from _capabilities()
     btf = Path("/sys/kernel/btf/vmlinux")
-    yield Check("BTF", btf.exists(), str(btf), "a kernel built with CONFIG_DEBUG_INFO_BTF=y")
+    yield Check("BTF", btf.exists(), str(btf), "a kernel built with CONFIG_DEBUG_INFO_BTF=y, or its headers and gcc 12")
     yield _bcc()
     yield _tracefs()
     yield _kernel_symbols()
