@@ -20,9 +20,10 @@ WAYS = ["", "--perf-buffer", "--attach=tracepoint", "--attach=raw_tracepoint"]
 
 
 class Output:
-    """What `ebtop run --format json` wrote, held against the contract."""
+    """What `ebtop run --format json` wrote, held against the contract; `said` is what came on stderr."""
 
-    def __init__(self, lines: Iterable[str]) -> None:
+    def __init__(self, lines: Iterable[str], said: str = "") -> None:
+        self.said = said
         self.objects = [json.loads(line) for line in lines]
         for found in self.objects:
             assert found["type"] in _TYPES
@@ -55,7 +56,7 @@ def trace(tmp_path: Path, tool: str, command: Sequence[object], *options: str, t
     )
     assert done.returncode == 0, done.stderr
     with file.open(encoding="utf-8") as lines:
-        return Output(lines)
+        return Output(lines, done.stderr)
 
 
 _STARTED: list[subprocess.Popen[str]] = []

@@ -124,6 +124,7 @@ def test_tracefs_is_mounted_where_it_is_not(tmp_path: Path) -> None:
     assert "tracepoint:sock:inet_sock_set_state" in json.loads(done.stdout.splitlines()[-1])["probes"]
 
 
+@pytest.mark.native
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -211,6 +212,7 @@ def test_hostile_names_do_nothing_to_a_terminal(tmp_path: Path) -> None:
         assert not [c for c in done.stdout + done.stderr if c != "\n" and not c.isprintable()]
 
 
+@pytest.mark.native
 def test_follow_and_focus(tmp_path: Path) -> None:
     shell = "sleep 4; cat /etc/hostname; sh -c 'cat /etc/hosts; sh -c \"cat /etc/passwd\"'; sleep 1"
     parent = started(["sh", "-c", shell], stdout=subprocess.DEVNULL)

@@ -26,7 +26,7 @@ from tests.vm.expectations import EXPECTED, must
 from tests.vm.results import Result, append
 
 BTF = Path("/sys/kernel/btf")
-NOT_FAST = "kernel and not speed"
+EMULATED = "kernel and not native"
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,15 @@ def kinds(probes: list[str], of: set[str]) -> str:
     return " + ".join(sorted({probe.split(":")[0] for probe in probes if not of or probe in of}))
 
 
-def counted(tool: Tool, how: str, *options: str, probes: set[str] | None = None) -> Result:
-    """Trace the tool's load and compare."""
+def counted(tool: Tool, how: str, *options: str, probes: set[str] | None = None, note: str = "") -> Result:
+    """Trace the tool's load and compare; `note` is what must have been said meanwhile, and nothing else."""
     expected = EXPECTED[tool.name]
     with tempfile.TemporaryDirectory(prefix="vm") as name:
         folder = Path(name)
         found = trace(folder, tool.name, expected.command(folder), *options)
         attached = found.summary["probes"]
+        told = [line for line in found.said.splitlines() if line.startswith("ebtop:")]
+        must(len(told) == bool(note) and note in "".join(told), told)
         must(found.summary["lost"] == 0, f"lost {found.summary['lost']}")
         must(not probes or probes <= set(attached), attached)
         return Result(tool.name, how, kinds(attached, probes or set()), 1, detail=expected.check(found, folder))
@@ -108,29 +110,22 @@ def without_btf(_plan: Plan) -> Iterator[Check]:
     subprocess.run(["umount", str(BTF)], check=True)
 
 
-def from_headers(tool: Tool) -> Result:
-    """The counts must be those with BTF, and it must be said where the layouts come from."""
-    how = "no BTF, but headers"
-    done = run("run", tool.name, "--duration", "0.1")
-    must(done.returncode == 0 and done.stderr.count("headers") == 1, (done.returncode, done.stderr))
-    return counted(tool, how)
-
-
 def headers(plan: Plan) -> Iterator[Check]:
-    """Every tool without BTF, with the distribution's headers for this kernel."""
-    build = Path("/lib/modules", platform.release(), "build")
-    build.parent.mkdir(parents=True, exist_ok=True)
-    for place, unpacked in plan.headers:
+    """Every tool without BTF: it must say that the distribution's headers are used, and count the same."""
+    modules = Path("/lib/modules", platform.release())
+    modules.mkdir(parents=True, exist_ok=True)
+    for link, (place, unpacked) in zip(("build", "source"), plan.headers, strict=True):
         os.symlink(unpacked, place)
-    build.symlink_to(plan.headers[0][0])
+        (modules / link).symlink_to(place)
     subprocess.run(["mount", "-t", "tmpfs", "nothing", str(BTF)], check=True)
     for tool in registry.tools():
-        yield tool.name, "no BTF, but headers", partial(from_headers, tool)
+        how = "no BTF, but headers"
+        yield tool.name, how, partial(counted, tool, how, note=f"the headers in {modules}/build")
     subprocess.run(["umount", str(BTF)], check=True)
 
 
 def kernel_tests(plan: Plan, out: Path) -> Iterator[Result]:
-    """tests/kernel without those marked `speed`: a result for each file."""
+    """tests/kernel without those marked `native`: a result for each file."""
     report = Path(tempfile.mkdtemp()) / "report.xml"
     command = [
         sys.executable,
@@ -138,7 +133,7 @@ def kernel_tests(plan: Plan, out: Path) -> Iterator[Result]:
         "pytest",
         "tests/kernel",
         "-m",
-        NOT_FAST,
+        EMULATED,
         "-p",
         "no:cacheprovider",
         "--durations=0",

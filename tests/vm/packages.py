@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import pwd
 import re
 import shutil
 import subprocess
@@ -14,7 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from threading import Lock
 
-ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+from ebtop import privilege
+
+ARCHITECTURE = "amd64"
 FLAVOURS = ("", "cloud", "rt")
 _OF_A_KERNEL = (
     "./boot/vmlinuz-*",
@@ -33,9 +34,9 @@ class UnavailableError(Exception):
 
 def cache_folder() -> Path:
     """Where kernels stay between runs: in the home of whoever called sudo."""
-    uid = os.environ.get("SUDO_UID", "")
-    if os.geteuid() == 0 and uid.isdecimal() and int(uid):
-        return Path(pwd.getpwuid(int(uid)).pw_dir, ".cache", "ebtop-vm")
+    caller = privilege.caller()
+    if caller:
+        return Path(caller.home, ".cache", "ebtop-vm")
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base, "ebtop-vm")
 
@@ -64,6 +65,11 @@ def _location(package: str) -> str:
     return told[1] if len(told) > 1 else ""
 
 
+def _refresh() -> None:
+    """Have apt learn what there is now; without the right to, what it knows must do."""
+    _apt(*([] if os.geteuid() == 0 else ["sudo", "-n"]), "apt-get", "update", "-qq")
+
+
 def newest(version: str, flavour: str) -> str:
     """The newest release that can be had. Raises UnavailableError."""
     with _APT:
@@ -71,8 +77,8 @@ def newest(version: str, flavour: str) -> str:
             for release in _listed(version, flavour):
                 if _location(f"linux-image-{release}"):
                     return release
-            if not refreshed and os.geteuid() == 0:
-                _apt("apt-get", "update", "-qq")
+            if not refreshed:
+                _refresh()
     kind = f"{flavour} " if flavour else ""
     raise UnavailableError(f"apt has no {kind}kernel {version} for {ARCHITECTURE}")
 
@@ -111,8 +117,17 @@ def unpacked(package: str, patterns: tuple[str, ...]) -> Path:
         tree = Path(scratch, "tree")
         _extract(deb, tree, patterns)
         tree.chmod(0o755)
+        _hand_over(tree)
         shutil.move(tree, target)
     return target
+
+
+def _hand_over(tree: Path) -> None:
+    """To whoever called sudo."""
+    caller = privilege.caller()
+    if caller:
+        for path in [tree.parent.parent, tree, *tree.rglob("*")]:
+            os.chown(path, caller.uid, caller.gid, follow_symlinks=False)
 
 
 @dataclass(frozen=True)
@@ -124,6 +139,8 @@ class Kernel:
     @cached_property
     def release(self) -> str:
         """What `uname -r` says on it. Raises UnavailableError."""
+        if platform.machine() != "x86_64":
+            raise UnavailableError("the guest runs this machine's programs, and only x86-64 is emulated here")
         version, _, flavour = self.name.partition("-")
         if flavour not in FLAVOURS or not re.fullmatch(r"\d+\.\d+", version):
             raise UnavailableError(f"{self.name!r} is no kernel: 6.1, 6.12-cloud and 6.1-rt would be")
