@@ -141,8 +141,10 @@ int exec_done_raw(struct bpf_raw_tracepoint_args *ctx) {
             if (used_ >= limit / 2)                                                                                    \
                 break;                                                                                                 \
             long got_ = read_user_str((event)->args + (used_ & (limit / 2 - 1)), limit / 2, string_);        \
-            if (got_ <= 0)                                                                                             \
+            if (got_ < 0)                                                                                              \
                 break;                                                                                                 \
+            if (!got_) /* an empty string, before the kernel counted its NUL (6.12 does not, 6.18 does) */             \
+                got_ = 1;                                                                                              \
             used_ += got_;                                                                                             \
             count_++;                                                                                                  \
             if (got_ == limit / 2)                                                                                     \
