@@ -88,10 +88,10 @@ class Background:
 
     def wait_until_it_sees(self, *knock: object) -> None:
         """Run a command again and again until it shows in the output: the probes are attached then."""
-        for _ in range(100):
+        deadline = time.monotonic() + 60
+        while self.process.poll() is None and not (self.file.exists() and self.file.stat().st_size):
+            assert time.monotonic() < deadline, "nothing was seen for a minute"
             subprocess.run(list(map(str, knock)), check=False, stdout=subprocess.DEVNULL)
-            if self.process.poll() is not None or (self.file.exists() and self.file.stat().st_size):
-                break
             time.sleep(0.05)
         assert self.process.poll() is None, self.stop()
 

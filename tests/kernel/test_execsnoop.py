@@ -100,6 +100,7 @@ def test_how_it_ended(tmp_path: Path) -> None:
     assert 0.2e9 < by_argv["sleep 0.2"]["duration_ns"] < 2e9
 
 
+@pytest.mark.native
 def test_parallel_execs_do_not_mix(tmp_path: Path) -> None:
     loop = f"for i in $(seq 53); do {TRUE} $1 $i $1-$i; done"
     shells = " & ".join(f"sh -c '{loop}' sh {letter}" for letter in "abcd")

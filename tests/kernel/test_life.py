@@ -86,6 +86,7 @@ def test_killed_ones_leave_nothing_and_the_other_goes_on(tmp_path: Path) -> None
     assert seen.summary["lost"] == 0
 
 
+@pytest.mark.native
 def test_without_its_keeper_it_goes_on(tmp_path: Path) -> None:
     tracing = Background(tmp_path / "out.json", "opensnoop")
     tracing.wait_until_it_sees("cat", "/etc/hostname")
@@ -97,6 +98,7 @@ def test_without_its_keeper_it_goes_on(tmp_path: Path) -> None:
     assert gone(pids)
 
 
+@pytest.mark.native
 def test_capture_that_dies_is_told(tmp_path: Path) -> None:
     tracing = Background(tmp_path / "out.json", "opensnoop")
     tracing.wait_until_it_sees("cat", "/etc/hostname")
@@ -151,6 +153,7 @@ def test_bad_input_is_one_line(arguments: list[str], code: int, said: str) -> No
     assert said in done.stderr
 
 
+@pytest.mark.native
 def test_without_rights(tmp_path: Path) -> None:
     for_others()
     nobody = pwd.getpwnam("nobody")
@@ -166,6 +169,7 @@ def test_without_rights(tmp_path: Path) -> None:
     assert "CAP_BPF and CAP_PERFMON" in done.stderr
 
 
+@pytest.mark.native
 def test_a_full_disk_and_a_reader_that_goes_away(tmp_path: Path) -> None:
     full = run("run", "opensnoop", "--duration", "2", "--format", "json", "-o", "/dev/full")
     assert (full.returncode, full.stderr) == (1, "ebtop: cannot write the output: No space left on device\n")
@@ -177,6 +181,7 @@ def test_a_full_disk_and_a_reader_that_goes_away(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
 
 
+@pytest.mark.native
 def test_the_caller_of_sudo_is_who_runs_the_command(tmp_path: Path) -> None:
     for_others()
     nobody = pwd.getpwnam("nobody")
@@ -198,6 +203,7 @@ def test_the_caller_of_sudo_is_who_runs_the_command(tmp_path: Path) -> None:
     assert {e["uid"] for e in events} == {nobody.pw_uid}
 
 
+@pytest.mark.native
 def test_hostile_names_do_nothing_to_a_terminal(tmp_path: Path) -> None:
     script = (
         "import os, ctypes\n"
@@ -222,6 +228,7 @@ def test_follow_and_focus(tmp_path: Path) -> None:
     assert {"/etc/hosts", "/etc/passwd"} <= paths
 
 
+@pytest.mark.native
 def test_two_tools_at_once_count_the_same(tmp_path: Path) -> None:
     first = Background(tmp_path / "a.json", "execsnoop")
     first.wait_until_it_sees("true")

@@ -102,6 +102,7 @@ def test_the_directory_of_a_process_that_is_gone(tmp_path: Path) -> None:
     assert [e["abspath"] for e in found.where(path="file")] == [f"{inside}/file"] * 31
 
 
+@pytest.mark.native
 def test_focus_on_one_process_of_a_busy_machine(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("mine", "other")]
     for file in files:

@@ -34,6 +34,7 @@ def test_three_seconds_in_one_function(tmp_path: Path, way: str) -> None:
     assert len(hottest["frames"]) > 1
 
 
+@pytest.mark.native
 def test_names_of_cplusplus(tmp_path: Path) -> None:
     found = trace(tmp_path, "profile", loads.command("burnxx", 1))
     name = on_top(found).most_common(1)[0][0]
