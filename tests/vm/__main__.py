@@ -50,6 +50,7 @@ def run(kernel: Kernel, arguments: argparse.Namespace) -> list[Result]:
         (out / "plan.json").write_text(json.dumps(asdict(Plan(arguments.parts, found, arguments.tests))))
         ended = boot(kernel, out, script(), arguments.limit)
     except UnavailableError as why:
+        shutil.rmtree(out)
         return [Result("all", "to boot it", "", skipped=1, detail=str(why))]
     done = results.read(out / "results")
     if ended.code != 0:
