@@ -68,11 +68,26 @@ def add_capture(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("capture")
     group.add_argument("--perf-buffer", action="store_true", help="use the perf buffer though there is a ring buffer")
     group.add_argument(
-        "--attach", default="", metavar="KIND", choices=("", "tracepoint", "raw_tracepoint", "fentry", "kprobe"),
-        help="use this kind of probe where a tool has alternatives",
+        "--attach", default="", metavar="KIND", type=way_to_attach,
+        help="use this kind of probe (tracepoint, raw_tracepoint, fentry, kprobe), or this function of the tool's C "
+             "program, where a tool has alternatives",
     )  # fmt: skip
     group.add_argument("--frequency", type=int, metavar="HZ", help="samples a second and CPU, for tools that sample; "
                        "99 by default, as 100 would beat with timers")  # fmt: skip
+
+
+def way_to_attach(word: str) -> str:
+    """A kind of probe, or a function that attaches for some tool. Raises ArgumentTypeError with near names."""
+    if not word:
+        return ""
+    from ebtop import registry
+    from ebtop.tool import Attach
+
+    probes = [p for tool in registry.tools() for slot in tool.slots for way in slot.alternatives for p in way]
+    known = {kind.value for kind in Attach} | {probe.function for probe in probes}
+    if word not in known:
+        raise argparse.ArgumentTypeError(f"no kind of probe or function {word!r}{near(word, sorted(known))}")
+    return word
 
 
 def focus_from(args: argparse.Namespace) -> Focus:

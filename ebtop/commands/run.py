@@ -208,14 +208,20 @@ class Run:
                     self._tick(message)
                 case Notice(text=text, error=True):
                     self._give_up(text, arguments.USAGE)
+                case Notice(text=text):
+                    self._say(text)
                 case Gone(reason=reason) if reason:
                     self._give_up(reason, arguments.CANNOT_RUN)
 
-    def _give_up(self, reason: str, code: int) -> None:
+    @staticmethod
+    def _say(text: str) -> None:
         from ebtop.sanitise import sanitise
 
+        sys.stderr.write(f"ebtop: {sanitise(text)}\n")
+
+    def _give_up(self, reason: str, code: int) -> None:
         if not self._code:
-            sys.stderr.write(f"ebtop: {sanitise(reason)}\n")
+            self._say(reason)
             self._code = code
         self.stop()
 

@@ -29,6 +29,7 @@ def for_others() -> None:
         pytest.skip("this Python, or ebtop, lies where only root may look")
 
 
+@pytest.mark.native
 def test_killed_ones_leave_nothing_and_the_other_goes_on(tmp_path: Path) -> None:
     if shutil.which("bpftool") is None:
         pytest.skip("bpftool is not installed: nobody to ask what is left")
@@ -55,6 +56,7 @@ def test_killed_ones_leave_nothing_and_the_other_goes_on(tmp_path: Path) -> None
     assert seen.summary["lost"] == 0
 
 
+@pytest.mark.native
 def test_without_its_keeper_it_goes_on(tmp_path: Path) -> None:
     tracing = Background(tmp_path / "out.json", "opensnoop")
     tracing.wait_until_it_sees("cat", "/etc/hostname")
@@ -66,6 +68,7 @@ def test_without_its_keeper_it_goes_on(tmp_path: Path) -> None:
     assert gone(pids)
 
 
+@pytest.mark.native
 def test_capture_that_dies_is_told(tmp_path: Path) -> None:
     tracing = Background(tmp_path / "out.json", "opensnoop")
     tracing.wait_until_it_sees("cat", "/etc/hostname")
@@ -93,6 +96,7 @@ def test_tracefs_is_mounted_where_it_is_not(tmp_path: Path) -> None:
     assert "tracepoint:sock:inet_sock_set_state" in json.loads(done.stdout.splitlines()[-1])["probes"]
 
 
+@pytest.mark.native
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -119,6 +123,7 @@ def test_bad_input_is_one_line(arguments: list[str], code: int, said: str) -> No
     assert said in done.stderr
 
 
+@pytest.mark.native
 def test_without_rights(tmp_path: Path) -> None:
     for_others()
     nobody = pwd.getpwnam("nobody")
@@ -134,6 +139,7 @@ def test_without_rights(tmp_path: Path) -> None:
     assert "CAP_BPF and CAP_PERFMON" in done.stderr
 
 
+@pytest.mark.native
 def test_a_full_disk_and_a_reader_that_goes_away(tmp_path: Path) -> None:
     full = run("run", "opensnoop", "--duration", "2", "--format", "json", "-o", "/dev/full")
     assert (full.returncode, full.stderr) == (1, "ebtop: cannot write the output: No space left on device\n")
@@ -145,6 +151,7 @@ def test_a_full_disk_and_a_reader_that_goes_away(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
 
 
+@pytest.mark.native
 def test_the_caller_of_sudo_is_who_runs_the_command(tmp_path: Path) -> None:
     for_others()
     nobody = pwd.getpwnam("nobody")
@@ -166,6 +173,7 @@ def test_the_caller_of_sudo_is_who_runs_the_command(tmp_path: Path) -> None:
     assert {e["uid"] for e in events} == {nobody.pw_uid}
 
 
+@pytest.mark.native
 def test_hostile_names_do_nothing_to_a_terminal(tmp_path: Path) -> None:
     script = (
         "import os, ctypes\n"
@@ -180,6 +188,7 @@ def test_hostile_names_do_nothing_to_a_terminal(tmp_path: Path) -> None:
         assert not [c for c in done.stdout + done.stderr if c != "\n" and not c.isprintable()]
 
 
+@pytest.mark.native
 def test_follow_and_focus(tmp_path: Path) -> None:
     shell = "sleep 4; cat /etc/hostname; sh -c 'cat /etc/hosts; sh -c \"cat /etc/passwd\"'; sleep 1"
     parent = started(["sh", "-c", shell], stdout=subprocess.DEVNULL)
@@ -189,6 +198,7 @@ def test_follow_and_focus(tmp_path: Path) -> None:
     assert {"/etc/hosts", "/etc/passwd"} <= paths
 
 
+@pytest.mark.native
 def test_two_tools_at_once_count_the_same(tmp_path: Path) -> None:
     first = Background(tmp_path / "a.json", "execsnoop")
     first.wait_until_it_sees("true")
