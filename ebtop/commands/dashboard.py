@@ -7,11 +7,12 @@ import contextlib
 import ctypes
 import gc
 import os
+import re
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
@@ -49,6 +50,7 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
     if not sys.stdin.isatty() or not sys.stderr.isatty():
         raise UsageError("the dashboard needs a terminal; without one: ebtop run TOOL --format json")
     check_command(command)
+    check_size()
     keeper = Keeper()
     try:
         notes = () if privilege.caller() or os.geteuid() else ("running as root",)
@@ -58,6 +60,13 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
         return _show(args, command, keeper, notes, lambda: keeper.request(settings))
     finally:
         keeper.close()
+
+
+def check_size(environ: MutableMapping[str, str] = os.environ) -> None:
+    """A size that no terminal has is not believed: a screen of that size would be drawn."""
+    for name in ("COLUMNS", "LINES"):
+        if name in environ and not re.fullmatch("[1-9][0-9]{0,2}", environ[name]):
+            del environ[name]
 
 
 def _show(

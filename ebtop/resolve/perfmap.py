@@ -129,8 +129,7 @@ def _open_map(pid: int) -> int:
 
 def _owner_and_inner_pid(pid: int) -> tuple[int, int]:
     """The process's effective uid, and its pid as it knows it itself (in its innermost namespace)."""
-    fields = dict(
-        line.split(b":", 1) for line in read_bounded(f"/proc/{pid}/status", 16384).splitlines() if b":" in line
-    )
+    lines = read_bounded(f"/proc/{pid}/status", 16384).split(b"\n")
+    fields = dict(line.split(b":", 1) for line in lines if b":" in line)
     inner = fields.get(b"NSpid", str(pid).encode()).split()[-1]
     return int(fields[b"Uid"].split()[1]), int(inner)
