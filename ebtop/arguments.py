@@ -93,7 +93,7 @@ def uid_of(user: str | None) -> int | None:
         return None
     try:
         return pwd.getpwnam(user).pw_uid
-    except KeyError:
+    except (KeyError, ValueError):
         if user.isdecimal() and len(user) <= _ID_DIGITS and int(user) < 1 << 32:
             return int(user)
         raise UsageError(f"no user {user!r}{near(user, [u.pw_name for u in pwd.getpwall()])}") from None

@@ -23,7 +23,7 @@ import platformdirs
 from ebtop.near import near
 
 HISTORY = 128 << 20
-_MOST = 1 << 20
+_MOST = 64 << 10
 _LEAST_HISTORY = 1 << 20
 _SIZE = re.compile(r"(\d+)\s*([kMG]i?)?B?")
 _FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}

@@ -43,7 +43,7 @@ def sanitise(text: str) -> str:
     joined = 0
     for char in text:
         joined = joined + 1 if joins(char) else 0
-        alone = joined > _MOST_JOINED or (joined > 0 and not shown)  # the first would join what is drawn before it
+        alone = joined > _MOST_JOINED or joined > len(shown)  # the first would join what is drawn before the text
         act = alone or unicodedata.category(char) in _HIDDEN or ord(char) in _UNSEEN
         shown.append(_visible(char) if act else char)
     return "".join(shown)
