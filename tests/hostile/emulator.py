@@ -11,8 +11,9 @@ from pyte import modes
 
 from ebtop.sanitise import joins
 
-_QUESTIONS = re.compile(rb"\x1b\[[<=>][0-9;]*[a-z]|\x1b\[\?[0-9;]*\$p")
-"""Sequences about the keyboard and about what the terminal can do, which pyte takes for others."""
+OWN = re.compile(rb"\x1b\[[<=>][0-9;]*[a-z]|\x1b\[\?[0-9;]*\$p|\x1b\]22;[a-z]+\x07")
+"""What Textual says about the keyboard, the mouse's shape and what the terminal can do; pyte takes it for something
+else."""
 
 
 class Screen(pyte.Screen):
@@ -28,7 +29,6 @@ class Screen(pyte.Screen):
     def write_process_input(self, data: str) -> None:
         """What the terminal would type, on its own, into the shell."""
         self.answers += data
-
 
     def draw(self, data: str) -> None:
         """A character at a time, as pyte forgets what follows one that takes no cell; those are left out."""
@@ -48,7 +48,7 @@ class Emulator:
 
     def feed(self, data: bytes) -> None:
         """Draw."""
-        self._stream.feed(_QUESTIONS.sub(b"", data))
+        self._stream.feed(OWN.sub(b"", data))
 
     @property
     def state(self) -> dict[str, Any]:

@@ -52,13 +52,17 @@ def made(symbols: list[tuple[int, int, int, int]], names: bytes, **odd: int) -> 
         at += len(part) + -len(part) % 8
     segment = struct.pack("<IIQQQQQQ", 1, 5, 0, 0x400000, 0x400000, at, at, 4096)
     noted = struct.pack("<IIQQQQQQ", 4, 4, offsets[1], 0, 0, len(note), len(note), 4)
-    fields = {"text": (1, 1, 6, 0x400000, offsets[0], len(text_), 0, 0), "note": (7, 7, 2, 0, offsets[1], len(note), 0, 0),
+    fields = {"text": (1, 1, 6, 0x400000, offsets[0], len(text_), 0, 0), "note": (7, 7, 2, 0, offsets[1], len(note), 0,
+    0),
               "strtab": (13, 3, 0, 0, offsets[2], len(names), 0, 0),
-              "symtab": (21, 2, 0, 0, offsets[3], len(table), 3, 24), "shstrtab": (29, 3, 0, 0, offsets[4], len(shnames), 0, 0)}  # fmt: skip
+              "symtab": (21, 2, 0, 0, offsets[3], len(table), 3, 24), "shstrtab": (29, 3, 0, 0, offsets[4],
+              len(shnames), 0, 0)}  # fmt: skip
     keys = ("name", "type", "flags", "address", "offset", "size", "link", "entry_size")
     headers = bytes(64)
     for section, values in fields.items():
-        v = dict(zip(keys, values, strict=True)) | {k.partition("_")[2]: n for k, n in odd.items() if k.startswith(section)}
+        v = dict(zip(keys, values, strict=True)) | {
+            k.partition("_")[2]: n for k, n in odd.items() if k.startswith(section)
+        }
         headers += struct.pack("<IIQQQQIIQQ", v["name"], v["type"], v["flags"], v["address"], v["offset"], v["size"],
                                v["link"], 0, 1, v["entry_size"])  # fmt: skip
     ident = b"\x7fELF\x02\x01\x01" + bytes(9)
@@ -137,7 +141,8 @@ def test_tables_that_lie(symbols: list[tuple[int, ...]], names: bytes, odd: dict
 
 @pytest.mark.parametrize(
     "odd",
-    [{"symtab_link": 4}, {"symtab_link": 0}, {"symtab_link": 5}, {"strtab_type": 2, "strtab_link": 4}, {"symtab_entry_size": 0},
+    [{"symtab_link": 4}, {"symtab_link": 0}, {"symtab_link": 5}, {"strtab_type": 2, "strtab_link": 4},
+    {"symtab_entry_size": 0},
      {"symtab_entry_size": 1}, {"strtab_offset": 0}, {"symtab_offset": 0}, {"strtab_type": 8}, {"note_size": 1 << 40},
      {"shstrtab_size": 1 << 31}, {"symtab_size": 4 << 30}, {"strtab_size": 3 << 30}, {"text_size": (1 << 64) - 1}],
     ids=str,
@@ -148,7 +153,8 @@ def test_links_that_go_round_and_tables_that_overlap(odd: dict[str, int]) -> Non
     survives(made(symbols, b"\0" + b"n" * 50, **odd), 8 << 30)
 
 
-@pytest.mark.parametrize("note", [b"\xff" * 12, struct.pack("<III", 0, 0, 0) * 5000, struct.pack("<III", 4, 1 << 31, 3) + b"GNU\0",
+@pytest.mark.parametrize("note", [b"\xff" * 12, struct.pack("<III", 0, 0, 0) * 5000, struct.pack("<III", 4, 1 << 31,
+3) + b"GNU\0",
                                   struct.pack("<III", 4, 65, 3) + b"GNU\0" + b"x" * 65, b"\0" * 60_000])  # fmt: skip
 def test_notes(note: bytes) -> None:
     whole = bytearray(made([], note))
@@ -191,10 +197,14 @@ def test_a_debug_link_leads_nowhere_but_beside(tmp_path: Path) -> None:
 
 def mangled() -> st.SearchStrategy[str]:
     """What looks like a mangled name, and expands."""
-    pieces = st.sampled_from(["_Z", "_R", "N", "E", "S_", "S0_", "St", "T_", "Dp", "sp", "I", "J", "K", "B_", "Bs_", "4aaaa", "99a",
-                              "17h0123456789abcdefE", "F", "v", "i", "PF", "X", "L", "1a", "u7punycod", "$u{1b}$", "$LT$", "..",
+    pieces = st.sampled_from(["_Z", "_R", "N", "E", "S_", "S0_", "St", "T_", "Dp", "sp", "I", "J", "K", "B_", "Bs_",
+    "4aaaa", "99a",
+                              "17h0123456789abcdefE", "F", "v", "i", "PF", "X", "L", "1a", "u7punycod", "$u{1b}$",
+                              "$LT$", "..",
                               ".llvm.1", "@@V1", "C", "M", "R", "\udcff", "\x1b", "0", "9999999999"])  # fmt: skip
-    return st.tuples(st.sampled_from(["_Z", "_ZN", "_R", "_RNv", "__Z", ""]), st.lists(pieces, max_size=200).map("".join)).map("".join)
+    return st.tuples(
+        st.sampled_from(["_Z", "_ZN", "_R", "_RNv", "__Z", ""]), st.lists(pieces, max_size=200).map("".join)
+    ).map("".join)
 
 
 @examples(400)
@@ -214,7 +224,9 @@ def test_names_of_functions(name: str) -> None:
     assert time.process_time() - began < 0.5
 
 
-@pytest.mark.parametrize("name", ["f" + "<" * 2000 + ">" * 2000, "<" * 4000, "(" * 4000, "a::" * 1300, "operator()(" * 300])
+@pytest.mark.parametrize(
+    "name", ["f" + "<" * 2000 + ">" * 2000, "<" * 4000, "(" * 4000, "a::" * 1300, "operator()(" * 300]
+)
 def test_nested_names_are_shortened_at_once(name: str) -> None:
     began = time.process_time()
     for width in range(7, 107):

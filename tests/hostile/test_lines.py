@@ -184,11 +184,13 @@ def test_focus(capsys: pytest.CaptureFixture[str], word: str) -> None:
 @pytest.mark.parametrize("digits", ["9" * 5000, "4294967296", "-1", "²", "a\0b", "x" * 5000, "/a" * 4000, "../" * 50])
 def test_focus_on_what_cannot_be(digits: str) -> None:
     for ask in (arguments.uid_of, arguments.cgroup_of):
-        with pytest.raises(arguments.UsageError, match="no (user|control group)|not mounted"):
+        with pytest.raises(arguments.UsageError, match=r"no (user|control group)|not mounted"):
             ask(digits)
 
 
-def test_a_broken_tool_is_named_on_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_tool_is_named_on_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(registry, "broken", lambda: (registry.Broken("bad", "\x1b]0;x\x07\nsecond line"),))
     assert main(["tools"]) == 0
     assert not acting(capsys.readouterr().out.replace("\n", ""))

@@ -1,4 +1,4 @@
-"""Files of /proc and maps of compiled code, as they would be if everyone chose the worst that the kernel lets through."""
+"""Files of /proc and maps of compiled code, with the worst names that the kernel lets through."""
 
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ def test_a_process(proc: dict[str, bytes], name: bytes, words: list[bytes], grou
 
 
 @examples(200)
-@given(files=st.fixed_dictionaries({name: st.one_of(raw(), st.binary(max_size=100), st.just(stat_line(b"x"))) for name in
+@given(files=st.fixed_dictionaries({name: st.one_of(raw(), st.binary(max_size=100),
+st.just(stat_line(b"x"))) for name in
                                     ("stat", "status", "cgroup", "cmdline", "comm", "maps")}))  # fmt: skip
 def test_any_bytes_in_proc(proc: dict[str, bytes], files: dict[str, bytes]) -> None:
     proc.update({f"/proc/{PID}/{name}": data for name, data in files.items()})
@@ -84,8 +85,7 @@ def test_any_bytes_in_proc(proc: dict[str, bytes], files: dict[str, bytes]) -> N
 def test_a_process_may_call_itself_what_it_likes() -> None:
     """The kernel's own word for it: a carriage return in a name is no new line in status."""
     script = (
-        "import ctypes, os\nctypes.CDLL(None).prctl(15, bytes.fromhex('%s'), 0, 0, 0)\nprint(flush=True)\ninput()\n"
-        % b"\rUid:\t0\t77\t0".hex()
+        "import ctypes\nctypes.CDLL(None).prctl(15, b'\\rUid:\\t0\\t77\\t0', 0, 0, 0)\nprint(flush=True)\ninput()\n"
     )
     child = subprocess.Popen([sys.executable, "-S", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout
@@ -112,14 +112,16 @@ def test_our_own_name_may_be_any_bytes() -> None:
     assert names[0] == names[1]
 
 
-MAPS = [b"7f00-7f10 r-xp 00000000 08:01 5 /lib/a\\012b.so (deleted)", b"7f00-7f10 r-xp 00000000 08:01 5 /a (deleted) (deleted)",
+MAPS = [b"7f00-7f10 r-xp 00000000 08:01 5 /lib/a\\012b.so (deleted)",
+b"7f00-7f10 r-xp 00000000 08:01 5 /a (deleted) (deleted)",
         b"10-0 r-xp 0 0:0 0", b"ffffffffffffffff-ffffffffffffffff r-xp 0 0:0 0", b"7f00-7f10 r-xp 0 00:00 0 [vdso]",
         b"7f00-7f10 r-xp 0 00:05 9 /memfd:x (deleted)", b"7f00-7f10 --xp 0 00:05 99999999999999999999 /x", b"x",
         b"7f00-7f10 r-xp 0 00:00 0 [anon:" + b"x" * 80 + b"]", b"7f00-7f10 rwxs 0 00:05 9 /dev/zero"]  # fmt: skip
 
 
 @examples(150)
-@given(lines=st.lists(st.one_of(st.sampled_from(MAPS), raw().map(lambda b: b"7f00-7f10 r-xp 0 08:01 5 /" + b.replace(b"\n", b"\\012")),
+@given(lines=st.lists(st.one_of(st.sampled_from(MAPS),
+raw().map(lambda b: b"7f00-7f10 r-xp 0 08:01 5 /" + b.replace(b"\n", b"\\012")),
                                 raw()), max_size=12), address=st.integers(-1, 1 << 65))  # fmt: skip
 def test_maps(proc: dict[str, bytes], lines: list[bytes], address: int) -> None:
     proc[f"/proc/{PID}/maps"] = b"\n".join(lines) + b"\n"
@@ -158,12 +160,17 @@ def test_containers(path: str) -> None:
     assert time.process_time() - began < 0.5
 
 
-KALLSYMS = [b"ffffffff81000000 T _text", b"0000000000000000 A x", b"ffffffff81000010 t a\t[mod]", b"ffffffffc0000000 t \x1b]0;x\x07\t[m\xff]",
-            b"zzzzzzzzzzzzzzzz T x", b"ffffffff81000000", b"ffffffff81000000 T " + b"n" * 5000, b"fffffffffffffffff T y", b"", b"\t\t[", b" "]  # fmt: skip
+KALLSYMS = [b"ffffffff81000000 T _text", b"0000000000000000 A x", b"ffffffff81000010 t a\t[mod]",
+b"ffffffffc0000000 t \x1b]0;x\x07\t[m\xff]",
+            b"zzzzzzzzzzzzzzzz T x", b"ffffffff81000000", b"ffffffff81000000 T " + b"n" * 5000,
+            b"fffffffffffffffff T y", b"", b"\t\t[", b" "]  # fmt: skip
 
 
 @examples(150)
-@given(lines=st.lists(st.one_of(st.sampled_from(KALLSYMS), st.binary(max_size=30)), max_size=12), end=st.sampled_from([b"\n", b""]))
+@given(
+    lines=st.lists(st.one_of(st.sampled_from(KALLSYMS), st.binary(max_size=30)), max_size=12),
+    end=st.sampled_from([b"\n", b""]),
+)
 def test_kernel_symbols(tmp_path: Path, lines: list[bytes], end: bytes) -> None:
     path = tmp_path / "kallsyms"
     path.write_bytes(b"\n".join(lines) + end)
@@ -189,13 +196,19 @@ def map_of(pid: int) -> Path:
     return Path(f"/tmp/perf-{pid}.map")
 
 
-PERF_LINES = [b"1000 10 f", b"0x1000 0x10 g", b"-1 10 h", b"1000 -10 i", b"ffffffffffffffff ffffffffffffffff top", b"0 ffffffffffffffff all",
-              b"1000 10", b"1000 10 ", b"zz 10 x", b"1000 0 none", b"  1000 10 x", b"1000\t10\ttab", b"1" * 17 + b" 1 x", b"\0" * 50,
-              b"1000 10 " + b"n" * 9000, b"1000 10 \x1b]0;x\x07", b"1000 10 \xff\xfe", b"1000 10 a\rb\x0bc"]  # fmt: skip
+PERF_LINES = [b"1000 10 f", b"0x1000 0x10 g", b"-1 10 h", b"1000 -10 i", b"ffffffffffffffff ffffffffffffffff top",
+b"0 ffffffffffffffff all",
+              b"1000 10", b"1000 10 ", b"zz 10 x", b"1000 0 none", b"  1000 10 x", b"1000\t10\ttab",
+              b"1" * 17 + b" 1 x", b"\0" * 50,
+              b"1000 10 " + b"n" * 9000, b"1000 10 \x1b]0;x\x07", b"1000 10 \xff\xfe",
+              b"1000 10 a\rb\x0bc"]  # fmt: skip
 
 
 @examples(100)
-@given(lines=st.lists(st.one_of(st.sampled_from(PERF_LINES), raw(), st.binary(max_size=20)), max_size=20), address=st.integers(-1, 1 << 65))
+@given(
+    lines=st.lists(st.one_of(st.sampled_from(PERF_LINES), raw(), st.binary(max_size=20)), max_size=20),
+    address=st.integers(-1, 1 << 65),
+)
 def test_perf_maps(owner: int, lines: list[bytes], address: int) -> None:
     map_of(owner).write_bytes(b"\n".join(lines) + b"\n")
     found = PerfMap(owner)

@@ -19,8 +19,22 @@ from tests.hostile.words import ATTACKS
 from tests.ui.screen import TOOLS, dashboard, until
 from tests.ui.synthetic import Scripted
 
-EDGES = [(1, 1), (1, 200), (500, 1), (2, 2), (3, 10), (39, 9), (40, 10), (41, 11), (80, 24), (99, 10), (100, 30), (500, 200)]
-KEYS = ["enter", "escape", "down", "up", "end", "home", "pagedown", "g", "s", "b", "w", "i", "n", "t", "question_mark", "slash",
+EDGES = [
+    (1, 1),
+    (1, 200),
+    (500, 1),
+    (2, 2),
+    (3, 10),
+    (39, 9),
+    (40, 10),
+    (41, 11),
+    (80, 24),
+    (99, 10),
+    (100, 30),
+    (500, 200),
+]
+KEYS = ["enter", "escape", "down", "up", "end", "home", "pagedown", "g", "s", "b", "w", "i", "n", "t", "question_mark",
+"slash",
         "colon", "space", "tab", "right", "backspace", "r"]  # fmt: skip
 
 

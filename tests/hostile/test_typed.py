@@ -26,10 +26,14 @@ from tests.ui.synthetic import Scripted
 BATCHES = {tool.name: Machine(ATTACKS).tick(tool).events[0] for tool in STREAMS}
 KEYS = sorted({column.key for tool in STREAMS for column in tool.columns} | {"err", "lat", "nokey", "_", "p"})
 OPERATORS = ["=", "!=", ">", "<", ">=", "<=", "~", "!~", "==", "=~", "!", ""]
-NUMBERS = ["5ms", "-1", "1e9", "9" * 400, "0x" + "f" * 200, ".5", "5.", "--5", "+", "²", "٣", "14:02", "99:99", "ENOENT", "E",
-           "errorcode", "root", "4294967295", "18446744073709551616", "5 ms", "nan", "inf", "1_000", "3parsec", "µs"]  # fmt: skip
-PATTERNS = ["(", "(a+)+$", "(a|aa)+$", "[[a]", "[z-a]", "a{9999999999}", "((a{99}){99}){99}", "(?P<x>a)(?P<x>b)", "(?R)", "\\",
-            "(?<=a)", "\\1", "(?#", "*", "\\N{DASH}", "\\p{Greek}", "\\C", "(?i", "." * 99, "(a|" * 99, ".*.*.*.*=$", "\x1b",
+NUMBERS = ["5ms", "-1", "1e9", "9" * 400, "0x" + "f" * 200, ".5", "5.", "--5", "+", "²", "٣", "14:02", "99:99",
+"ENOENT", "E",
+           "errorcode", "root", "4294967295", "18446744073709551616", "5 ms", "nan", "inf", "1_000", "3parsec",
+           "µs"]  # fmt: skip
+PATTERNS = ["(", "(a+)+$", "(a|aa)+$", "[[a]", "[z-a]", "a{9999999999}", "((a{99}){99}){99}", "(?P<x>a)(?P<x>b)",
+"(?R)", "\\",
+            "(?<=a)", "\\1", "(?#", "*", "\\N{DASH}", "\\p{Greek}", "\\C", "(?i", "." * 99, "(a|" * 99, ".*.*.*.*=$",
+            "\x1b",
             "\\x1b", "^" * 50, "\\Q", "[[:nonsense:]]", "\\x{110000}"]  # fmt: skip
 
 
@@ -69,13 +73,17 @@ def test_filters(words: list[str], between: str) -> None:
     understood(between.join(words))
 
 
-@pytest.mark.parametrize("words", ["a " * 50_000, "(" * 60_000, '"' * 60_000, "path~" + "(" * 30_000, "path~" + "a|" * 30_000,
-                                   "path=" + "\\" * 60_000, "a=" * 30_000, "pid>1 " * 10_000, "x" * 1_000_000], ids=range(9))  # fmt: skip
+@pytest.mark.parametrize("words", ["a " * 50_000, "(" * 60_000, '"' * 60_000, "path~" + "(" * 30_000,
+"path~" + "a|" * 30_000,
+                                   "path=" + "\\" * 60_000, "a=" * 30_000, "pid>1 " * 10_000, "x" * 1_000_000],
+                                   ids=range(9))  # fmt: skip
 def test_long_filters(words: str) -> None:
     understood(words)
 
 
-@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+$", "(a|a)*b", ".*.*.*.*.*=", "(.*a){20}", "(x+x+)+y", "(a?){99}a{99}"])
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+$", "(a|aa)+$", "(a|a)*b", ".*.*.*.*.*=", "(.*a){20}", "(x+x+)+y", "(a?){99}a{99}"]
+)
 def test_no_text_keeps_a_pattern_busy(pattern: str) -> None:
     """Python's own engine would search these until the sun is cold."""
     found = searcher(pattern, ignore_case=True)
@@ -95,14 +103,20 @@ def test_any_pattern(pattern: str, name: str) -> None:
 
 
 CONFIGS = [
-    b"a = " + b"[" * 60_000, b"a = " + b"{x=" * 20_000, b"[" + b"a." * 30_000 + b"b]\n", b"keys." + b"a." * 3000 + b"b = 1",
+    b"a = " + b"[" * 60_000, b"a = " + b"{x=" * 20_000, b"[" + b"a." * 30_000 + b"b]\n",
+    b"keys." + b"a." * 3000 + b"b = 1",
     b"[ui]\nhistory = " + b"9" * 5000, b"[ui]\nhistory = 0x" + b"f" * 5000, b"[ui]\nhistory = '" + b"9" * 5000 + b"'",
-    b"[ui]\nhistory = -1", b"[ui]\nhistory = 1e400", b"[ui]\nhistory = nan", b"[ui]\nhistory = 1979-05-27", b"[ui]\nhistory = []",
-    b"[ui]\ntheme = '\x1b'", b"[ui]\ntheme = \"\\u001b]0;x\\u0007\"", b"[ui]\ntheme = 1", b"[[ui]]\n[[ui]]", b"ui = 3", b"[keys]\n[keys]",
-    b"[keys]\n\"\\u001b[31m\" = \"q\"", b"[keys]\n\"app.quit\" = \"\\u001b[31m\"", b"[keys]\n\"app.quit\" = \"q\\nx\"", b"\xff\xfe\x00",
+    b"[ui]\nhistory = -1", b"[ui]\nhistory = 1e400", b"[ui]\nhistory = nan", b"[ui]\nhistory = 1979-05-27",
+    b"[ui]\nhistory = []",
+    b"[ui]\ntheme = '\x1b'", b"[ui]\ntheme = \"\\u001b]0;x\\u0007\"", b"[ui]\ntheme = 1", b"[[ui]]\n[[ui]]", b"ui = 3",
+    b"[keys]\n[keys]",
+    b"[keys]\n\"\\u001b[31m\" = \"q\"", b"[keys]\n\"app.quit\" = \"\\u001b[31m\"", b"[keys]\n\"app.quit\" = \"q\\nx\"",
+    b"\xff\xfe\x00",
     b"\0", b"\xef\xbb\xbf[ui]", b"x" * (2 << 20), b"#" * (1 << 20), b"\r", b"\x1b[2J = 1", b"[\"a\nb\"]", b"'\x9b' = 1",
-    b"[keys]\n\"app.quit\" = \"" + b"q," * 5000 + b"\"", b"[keys]\n'app.quit' = ','", b"[keys]\n'app.quit' = 'tab,space,ctrl+,+,f99'",
-    b"[keys]\n'' = 'q'", b"a" * 60_000 + b" = 1", b"[ui]\ntheme = '" + b"x" * 60_000 + b"'", b"[ui]\n" + b"x = 1\n" * 10,
+    b"[keys]\n\"app.quit\" = \"" + b"q," * 5000 + b"\"", b"[keys]\n'app.quit' = ','",
+    b"[keys]\n'app.quit' = 'tab,space,ctrl+,+,f99'",
+    b"[keys]\n'' = 'q'", b"a" * 60_000 + b" = 1", b"[ui]\ntheme = '" + b"x" * 60_000 + b"'",
+    b"[ui]\n" + b"x = 1\n" * 10,
 ]  # fmt: skip
 
 
@@ -126,8 +140,10 @@ def test_config_files(tmp_path: Path, content: bytes) -> None:
     configured(path)
 
 
-TOML = [b"[ui]\n", b"[keys]\n", b"theme", b"history", b'"app.quit"', b"app", b".", b" = ", b'"', b"'", b"[", b"]", b"{", b"}", b",",
-        b"\n", b"1", b"0x", b"-", b"1979-05-27", b"true", b"\\u001b", b'"""', b"#", b"\xff", b"\x1b", b"nord", b"256 MB", b"q"]  # fmt: skip
+TOML = [b"[ui]\n", b"[keys]\n", b"theme", b"history", b'"app.quit"', b"app", b".", b" = ", b'"', b"'", b"[", b"]",
+b"{", b"}", b",",
+        b"\n", b"1", b"0x", b"-", b"1979-05-27", b"true", b"\\u001b", b'"""', b"#", b"\xff", b"\x1b", b"nord",
+        b"256 MB", b"q"]  # fmt: skip
 
 
 @examples(150)
@@ -152,7 +168,9 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         configured(path)
 
 
-@pytest.mark.parametrize("keys", [",", "ctrl+,", "f99", "space,space", "\u202e", "é", "ctrl+alt+shift+meta+super+hyper+x", "a,,b"])
+@pytest.mark.parametrize(
+    "keys", [",", "ctrl+,", "f99", "space,space", "\u202e", "é", "ctrl+alt+shift+meta+super+hyper+x", "a,,b"]
+)
 async def test_odd_keys_do_not_stop_the_dashboard(tmp_path: Path, keys: str) -> None:
     path = tmp_path / "config.toml"
     path.write_text(f'[keys]\n"app.pause" = "{keys}"\n')
