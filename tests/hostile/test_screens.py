@@ -19,6 +19,7 @@ from textual.widgets import Input
 from ebtop.sanitise import joins
 from ebtop.tick import Gone
 from ebtop.tool import Kind, Tool
+from ebtop.ui.streammodel import TopModel
 from tests.hostile import TIMES, examples
 from tests.hostile.emulator import Emulator, acting
 from tests.hostile.machine import Machine
@@ -158,3 +159,20 @@ async def test_a_search_that_is_no_regular_expression() -> None:
             await pilot.press("enter")
             await pilot.pause()
         look(pilot)
+
+
+async def test_a_value_that_is_not_known_yet_is_chosen_from_a_top() -> None:
+    """It is no number that could be filtered by; the dashboard says so and goes on."""
+    execs = next(t for t in STREAMS if t.row_key)
+    late = next(c for c in execs.columns if c.late and c.key != "signal")
+    async with dashboard(Scripted(Machine([b"x"]).messages()), first=execs.name).run_test(size=SIZE) as pilot:
+        await filled(pilot)
+        view = pilot.app.screen.view
+        view.group_by(late.key)
+        await until(pilot, lambda: isinstance(view._table.model, TopModel))
+        model = view._table.model
+        view._table._go(next(row for row in range(len(model)) if model.top.value(row) is None))
+        await pilot.press("enter")
+        await pilot.pause()
+        assert view.sought.group == late.key
+        drawn(pilot)
