@@ -1,7 +1,7 @@
 """The filter that a user types: `comm~nginx err!=0 lat>5ms path~^/etc`; every term must hold.
 
-A term is KEY OP VALUE: OP one of = != > < >= <= ~ !~ (`~` searches a regular expression of RE2; case counts when it has a
-capital letter). A bare word is looked for in every column of text. Values with blanks go into quotes.
+A term is KEY OP VALUE: OP one of = != > < >= <= ~ !~ (`~` searches a regular expression of RE2; case counts when it
+has a capital letter). A bare word is looked for in every column of text. Values with blanks go into quotes.
 """
 
 from __future__ import annotations
