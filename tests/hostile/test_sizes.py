@@ -42,8 +42,8 @@ def drawn(pilot: Pilot[Any]) -> None:
     """As many lines as there are, none of them wider than the screen, nothing in them that acts."""
     screen = pilot.app.screen
     strips = screen._compositor.render_strips(screen.size)
-    assert len(strips) <= max(pilot.app.size.height, 1)
-    assert all(strip.cell_length <= max(pilot.app.size.width, 1) for strip in strips)
+    assert len(strips) <= screen.size.height
+    assert max(strip.cell_length for strip in strips) <= screen.size.width
     assert not acting("".join(segment.text for strip in strips for segment in strip))
 
 
@@ -55,6 +55,7 @@ async def resized(tool: Tool, steps: Sequence[tuple[tuple[int, int], str]]) -> N
         source.say(Machine(ATTACKS).details(2114))
         for size, key in steps:
             await pilot.resize_terminal(*size)
+            await until(pilot, lambda: pilot.app.screen.size == pilot.app.size)
             drawn(pilot)
             await pilot.press(key)
             await pilot.pause()
