@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import pwd
 import sys
@@ -16,6 +17,7 @@ from ebtop.near import near
 if TYPE_CHECKING:
     from ebtop.tick import Focus
 
+_ID_DIGITS = 10
 USAGE, NOT_PERMITTED, CANNOT_RUN, BAD_FILE, WRITE_FAILED = 2, 3, 4, 5, 1
 
 
@@ -115,34 +117,29 @@ def uid_of(user: str | None) -> int | None:
         return None
     try:
         return pwd.getpwnam(user).pw_uid
-    except KeyError:
-        if user.isdecimal() and int(user) < 1 << 32:
+    except (KeyError, ValueError):
+        if user.isdecimal() and len(user) <= _ID_DIGITS and int(user) < 1 << 32:
             return int(user)
         raise UsageError(f"no user {user!r}{near(user, [u.pw_name for u in pwd.getpwall()])}") from None
-
-
-def cgroup_mount() -> Path | None:
-    """Where cgroup2 is mounted."""
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        _device, where, kind, *_rest = line.split(" ")
-        if kind == "cgroup2":
-            return Path(where.encode().decode("unicode_escape"))
-    return None
 
 
 def cgroup_of(path: str) -> str:
     """A control group as a path below the cgroup2 mount. Raises UsageError with near names."""
     if not path:
         return ""
-    mount = cgroup_mount()
-    if mount is None:
+    from ebtop.resolve.cgroup import find_mount
+
+    mount = find_mount()
+    if not mount:
         raise UsageError("--cgroup needs the cgroup2 file system, which is not mounted here")
-    inside = path.removeprefix(str(mount)).strip("/")
-    if (mount / inside).is_dir() and ".." not in inside.split("/"):
+    inside = path.removeprefix(mount).strip("/")
+    place = Path(mount, inside)
+    if os.path.isdir(place) and ".." not in inside.split("/"):  # noqa: PTH112  it never raises: a path may be too long
         return f"/{inside}"
-    siblings = (mount / inside).parent
-    known = [entry.name for entry in siblings.iterdir() if entry.is_dir()] if siblings.is_dir() else []
-    raise UsageError(f"no control group {path!r} below {mount}{near(Path(path).name, known)}")
+    known = []
+    with contextlib.suppress(OSError, ValueError):
+        known = [entry.name for entry in place.parent.iterdir() if entry.is_dir()]
+    raise UsageError(f"no control group {path!r} below {mount}{near(place.name, known)}")
 
 
 def one_tool(name: str) -> Any:

@@ -6,11 +6,12 @@ import argparse
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import replace
 from functools import partial
 from typing import IO, TYPE_CHECKING
@@ -51,6 +52,7 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
     if not sys.stdin.isatty() or not sys.stderr.isatty():
         raise UsageError("the dashboard needs a terminal; without one: ebtop run TOOL --format json")
     check_command(command)
+    check_size()
     keeper = Keeper()
     try:
         notes: tuple[str, ...] = () if privilege.caller() or os.geteuid() else ("running as root",)
@@ -61,6 +63,13 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
         return _show(args, command, keeper, notes, lambda: keeper.request(settings))
     finally:
         keeper.close()
+
+
+def check_size(environ: MutableMapping[str, str] = os.environ) -> None:
+    """A size that no terminal has is not believed: a screen of that size would be drawn."""
+    for name in ("COLUMNS", "LINES"):
+        if name in environ and not re.fullmatch("[1-9][0-9]{0,2}", environ[name]):
+            del environ[name]
 
 
 def _show(

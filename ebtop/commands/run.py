@@ -92,10 +92,15 @@ def backlog() -> int:
 
 
 def become_caller() -> None:
-    """Give root up for whoever called sudo."""
+    """Give root up for whoever called sudo; end where that cannot be done."""
     who = privilege.caller()
     if who:
-        privilege.give_up(who)
+        try:
+            privilege.give_up(who)
+        except (OSError, RuntimeError) as error:
+            arguments.fail(
+                f"root cannot be given up for uid {who.uid}, who called sudo: {error}", arguments.NOT_PERMITTED
+            )
 
 
 def capture_settings(args: argparse.Namespace, interval_s: float, backlog: int, measure: bool) -> Any:

@@ -94,7 +94,7 @@ def _user(pid: int) -> str:
     """The name of the process's effective user."""
     try:
         status = read_bounded(f"/proc/{pid}/status", _MAX_FILE)
-        uids = next(line for line in status.splitlines() if line.startswith(b"Uid:"))
+        uids = next(line for line in status.split(b"\n") if line.startswith(b"Uid:"))  # a name may hold \r
         return user_name(int(uids.split()[2]))
     except (OSError, StopIteration, ValueError, IndexError):
         return ""
@@ -112,7 +112,7 @@ def user_name(uid: int) -> str:
 def _cgroup(pid: int) -> tuple[str, str]:
     """The cgroup2 path and the container; on hosts with cgroup v1 the container may be in those paths only."""
     try:
-        lines = text(read_bounded(f"/proc/{pid}/cgroup", _MAX_FILE)).splitlines()
+        lines = text(read_bounded(f"/proc/{pid}/cgroup", _MAX_FILE)).split("\n")  # names may hold other line ends
     except OSError:
         return "", ""
     paths = [
