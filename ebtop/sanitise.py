@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 from itertools import chain
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -39,11 +40,13 @@ def sanitise(text: str) -> str:
     """`text` with every character that could act on a terminal written as an escape: ESC becomes `\\x1b`."""
     if text.isascii() and text.isprintable():
         return text
-    shown: list[str] = []
+    return "".join(_visible(char) if act else char for char, act in acting(text))
+
+
+def acting(text: str) -> Iterator[tuple[str, bool]]:
+    """Each character, and whether it could act on a terminal where it stands."""
     joined = 0
-    for char in text:
+    for place, char in enumerate(text):
         joined = joined + 1 if joins(char) else 0
-        alone = joined > _MOST_JOINED or joined > len(shown)  # the first would join what is drawn before the text
-        act = alone or unicodedata.category(char) in _HIDDEN or ord(char) in _UNSEEN
-        shown.append(_visible(char) if act else char)
-    return "".join(shown)
+        alone = joined > _MOST_JOINED or joined > place  # the first would join what is drawn before the text
+        yield char, alone or unicodedata.category(char) in _HIDDEN or ord(char) in _UNSEEN

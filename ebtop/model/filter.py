@@ -18,6 +18,7 @@ from ebtop.model.columns import NUMERIC, as_text, coded, needs, numbers, raw
 from ebtop.model.filtervalue import FilterError, number
 from ebtop.model.pattern import PatternError, searcher
 from ebtop.near import near
+from ebtop.sanitise import acting
 from ebtop.tool import Batch, Column, Names, Tool, Type, Value
 
 __all__ = ["Filter", "FilterError", "parse", "quote"]
@@ -40,14 +41,14 @@ def quote(value: str) -> str:
     """A value as the filter's words have it, in quotes where it needs them; nothing in it acts on a terminal."""
     if value and re.fullmatch(r"[\w@%+:,./-]+", value, re.ASCII):
         return value
-    return '"' + "".join(_escaped(char) for char in value) + '"'
+    return '"' + "".join(_escaped(char) if act else _plain(char) for char, act in acting(value)) + '"'
+
+
+def _plain(char: str) -> str:
+    return "\\" + char if char in '"\\' else char
 
 
 def _escaped(char: str) -> str:
-    if char in '"\\':
-        return "\\" + char
-    if char.isprintable():
-        return char
     code = ord(char)
     if code < 0x80:
         return f"\\x{code:02x}"

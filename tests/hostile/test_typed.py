@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ebtop import config, registry
 from ebtop.config import ConfigError
-from ebtop.model.filter import FilterError, parse, quote
+from ebtop.model.filter import FilterError, _unquoted, parse, quote
 from ebtop.model.pattern import PatternError, searcher
 from ebtop.sanitise import sanitise
 from ebtop.ui.app import Dashboard
@@ -100,6 +100,16 @@ def test_any_pattern(pattern: str, name: str) -> None:
         assert searcher(pattern, ignore_case=True)(name) in {True, False}
     except PatternError as error:
         assert len(str(error)) < 100
+
+
+@examples(200)
+@given(value=text())
+@example(value="❤\ufe0f")
+@example(value="e" + "\u0301" * 50)
+def test_a_quoted_value_is_safe_to_draw_and_means_itself(value: str) -> None:
+    """The filter's input shows it as it is."""
+    assert sanitise(quote(value)) == quote(value)
+    assert _unquoted(quote(value)) == value
 
 
 CONFIGS = [
