@@ -24,6 +24,14 @@ class Plan:
             _wait_alone()
             yield number
 
+    def seconds(self, full: float) -> float:
+        """How long something is looked at; less than a second is too short for what happens once a second."""
+        return max(1.0, full * self.scale)
+
+    def lasting(self, full: float) -> str:
+        """How long a load goes on, as it takes it instead of a count: `5s`."""
+        return f"{round(self.seconds(full))}s"
+
     def scaled(self, size: int) -> int:
         """A load's size in this plan, at least 1."""
         return max(1, round(size * self.scale))
