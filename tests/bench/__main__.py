@@ -55,7 +55,8 @@ def main() -> int:
     if os.geteuid() != 0:
         print("Tracing needs root: sudo make bench", file=sys.stderr)
         return 3
-    _measure(arguments.groups or list(GROUPS), Plan(arguments.rounds, arguments.scale), arguments.output, plots)
+    plan = Plan(arguments.rounds, arguments.scale, arguments.wait)
+    _measure(arguments.groups or list(GROUPS), plan, arguments.output, plots)
     return 0
 
 
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}; all by default")
     parser.add_argument("--rounds", type=int, default=3, help="how often each tracer is measured (3)")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the loads (1.0); small ones are noisy")
+    parser.add_argument("--wait", type=float, default=120, metavar="S", help="for other tracers to end (120)")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="folder for bench.md, .json and .svg")
     parser.add_argument("--plot", type=Path, help="draw the results into this file too: screenshots/bench.svg")
     parser.add_argument("--redraw", action="store_true", help="measure nothing, draw the folder's bench.json")

@@ -48,7 +48,7 @@ def growth_with_processes(plan: Plan) -> Iterator[Curve]:
         (stacks, (PROCESSES[0], PROCESSES[-1]), [ebtop_run("profile", "--interval", "1"), perf_record()]),
     ]
     latency.cpu.note("each second, for each process: ebtop run --by pid --interval 1, runqlat -P 1")
-    for _ in plan.rounds():
+    for _ in plan.rounds(most=2):
         for growing, full, tracers in kinds:
             counts = [plan.scaled(count) for count in full]
             for tracer in tracers:
@@ -95,8 +95,8 @@ def growth_with_keys(plan: Plan) -> Iterator[Curve]:
         path = f"{directory}/key"
         for number in range(KEYS[-1]):
             os.mknod(f"{path}{number}")
-        for _ in plan.rounds():
-            for tracer in (top, ebtop_run(TOOL), libbpf(TOOL)):
+        for _ in plan.rounds(most=2):
+            for tracer in (top, libbpf(TOOL)):
                 try:
                     with attached(tracer) as running:
                         _with_keys(plan, cpu, memory, tracer, running, path)
@@ -127,7 +127,7 @@ def growth_with_history(plan: Plan) -> Iterator[Curve]:
         "history_keys", "From a key to its answer on the terminal, median of five presses", "ms", over, digits=0
     )
     with target() as path:
-        for _ in plan.rounds():
+        for _ in plan.rounds(most=1):
             try:
                 with attached(dashboard(TOOL)) as running:
                     _with_history(plan, (cpu, memory, answers), running, path)

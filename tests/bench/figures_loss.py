@@ -12,10 +12,10 @@ from tests import loads
 from tests.bench.figures_opens import FLAT_OUT, TOOL, rate_name, target
 from tests.bench.plan import Plan
 from tests.bench.report import Figure
-from tests.bench.running import Running, UnavailableError
-from tests.bench.tracers import DASHBOARD, EBTOP, Tracer, attached, dashboard, libbpf
+from tests.bench.running import UnavailableError
+from tests.bench.tracers import DASHBOARD, EBTOP, attached, dashboard, libbpf
 
-RATES = (50_000, 200_000, 400_000, FLAT_OUT)
+RATES = (100_000, 400_000, FLAT_OUT)
 
 
 def loss(plan: Plan) -> Iterator[Figure]:
@@ -29,26 +29,13 @@ def loss(plan: Plan) -> Iterator[Figure]:
                 try:
                     with attached(tracer) as running:
                         opened = running.cost_of(lambda: loads.run("opens", path, seconds, 2)).report["count"]
-                        lost = _lost(tracer, running)
+                        time.sleep(2)  # a tick, and its painting
+                        lost = running.lost()
                     figure.add(tracer.name, 100 * lost / opened)
                     figure.note(f"{tracer.name}: {lost:,.0f} of {opened:,} opens in one round")
                 except UnavailableError as error:
                     figure.missing(tracer.name, error)
     yield figure
-
-
-def _lost(tracer: Tracer, running: Running) -> float:
-    if not tracer.screen:
-        return running.lost_by_complaints()
-    time.sleep(2)  # a tick, and its painting
-    return shown_number(running.lost_on_screen())
-
-
-def shown_number(shown: str) -> float:
-    """What the screen shows as `1.2 k` or `1,204`."""
-    units = {"k": 1e3, "M": 1e6, "G": 1e9}
-    shown = shown.replace(",", "").replace(" ", "")
-    return float(shown.rstrip("kMG")) * units.get(shown[-1], 1)
 
 
 def loss_by_rate(plan: Plan) -> Iterator[Figure]:

@@ -11,7 +11,7 @@ from tests.bench.report import Curve, Figure
 from tests.bench.running import Running, UnavailableError
 from tests.bench.tracers import DASHBOARD, attached, dashboard, ebtop_run, libbpf
 
-PANES = ("execsnoop", "opensnoop", "runqlat", "profile")
+PANES = ("opensnoop", "runqlat", "profile")
 
 
 def at_rest(plan: Plan) -> Iterator[Figure]:
@@ -24,7 +24,7 @@ def at_rest(plan: Plan) -> Iterator[Figure]:
                 with attached(tracer) as running:
                     time.sleep(plan.seconds(9))
                     memory.add(tracer.name, running.memory())
-                    idle.add(tracer.name, 100 * sum(running.shares(plan.seconds(8))))
+                    idle.add(tracer.name, 100 * sum(running.shares(plan.seconds(5))))
             except UnavailableError as error:
                 memory.missing(tracer.name, error)
                 idle.add(tracer.name, None)
@@ -33,10 +33,10 @@ def at_rest(plan: Plan) -> Iterator[Figure]:
 
 
 def panes(plan: Plan) -> Iterator[Curve]:
-    """Each pane at rest, and while four threads share the CPUs; opensnoop under its own load is in `opens`."""
+    """Each pane at rest, and while four threads share the CPUs; opensnoop under a load of its own is in `opens`."""
     curve = Curve("panes", "The dashboard's CPU, by the pane shown", "% of a core", "pane", digits=1)
     curve.note("busy: four threads compute and sleep in turn on all CPUs, some thousand switches a second")
-    for _ in plan.rounds():
+    for _ in plan.rounds(most=2):
         for pane in PANES:
             points = [f"{pane}, idle", f"{pane}, busy"]
             try:
@@ -48,9 +48,7 @@ def panes(plan: Plan) -> Iterator[Curve]:
 
 
 def _pane(plan: Plan, curve: Curve, points: list[str], running: Running) -> None:
-    time.sleep(1)
-    screen, others = running.shares(plan.seconds(4))
-    running.idle = screen + others
+    screen, others = running.rest(plan.seconds(3))
     cost = running.cost_of(lambda: loads.run("switches", "contend", 4, round(plan.seconds(4))))
     busy = (cost.screen_s / cost.wall_s, cost.others_s / cost.wall_s)
     for point, used in zip(points, ((screen, others), busy), strict=True):

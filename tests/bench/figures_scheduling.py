@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import tempfile
@@ -11,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests import loads
+from tests.bench import wholecost
 from tests.bench.plan import Plan
 from tests.bench.report import Figure
 from tests.bench.running import Running, UnavailableError
@@ -54,7 +54,7 @@ def execs(plan: Plan) -> Iterator[Figure]:
     used.note("one tool against one tool; the dashboard runs four more")
     idle = Figure("exec_cpu_idle", "Of that: what the tracer uses in the same time without execs", "us", digits=2)
     added = Figure("exec_added", "Added to each fork, exec, exit and wait", "us of CPU", LIBBPF, 1)
-    seconds = plan.lasting(8)
+    seconds = plan.lasting(5)
     for _ in plan.rounds():
         untraced = loads.run("execs", seconds)
         bare = untraced["cpu_ns_each"]
@@ -62,6 +62,7 @@ def execs(plan: Plan) -> Iterator[Figure]:
         for tracer in [dashboard("execsnoop"), ebtop_run("execsnoop"), *peers("execsnoop")]:
             try:
                 with attached(tracer) as running:
+                    running.rest(plan.seconds(3))
                     cost = running.cost_of(lambda: loads.run("execs", seconds))
             except UnavailableError as error:
                 used.missing(tracer.name, error)
@@ -82,7 +83,7 @@ def profile(plan: Plan) -> Iterator[Figure]:
         for tracer in [ebtop_run("profile"), perf_record(), bpftrace_program(STACKS), *peers("profile")[2:]]:
             try:
                 with attached(tracer) as running:
-                    resting.add(tracer.name, 100 * sum(running.shares(plan.seconds(4))))
+                    resting.add(tracer.name, 100 * sum(running.rest(plan.seconds(3))))
                     busy.add(tracer.name, 100 * _share_under_load(plan, running))
             except UnavailableError as error:
                 busy.missing(tracer.name, error)
@@ -91,7 +92,7 @@ def profile(plan: Plan) -> Iterator[Figure]:
 
 
 def _share_under_load(plan: Plan, running: Running) -> float:
-    seconds = round(plan.seconds(5))
+    seconds = round(plan.seconds(4))
     cost = running.cost_of(lambda: loads.run("switches", "contend", 4, seconds))
     return cost.cpu_s / cost.wall_s
 
@@ -123,14 +124,7 @@ def _whole_cpu_s(command: Sequence[str], seconds: int) -> float:
     load = subprocess.Popen(loads.command("switches", "contend", 4, seconds + 30), stdout=subprocess.DEVNULL)
     try:
         time.sleep(0.2)
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-    except OSError as error:
-        raise UnavailableError(str(error)) from error
+        return wholecost.measure(command)
     finally:
         load.kill()
         load.wait()
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise UnavailableError(f"{command[-1]} ended with {process.returncode}")
-    return usage.ru_utime + usage.ru_stime

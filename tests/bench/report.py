@@ -46,7 +46,7 @@ class Figure:
         if not self.baseline or tracer == self.baseline:
             return []
         pairs = zip(self.samples.get(tracer, []), self.samples.get(self.baseline, []), strict=False)
-        return [mine / theirs for mine, theirs in pairs if mine is not None and theirs]
+        return [mine / theirs for mine, theirs in pairs if mine is not None and theirs and theirs > 0]
 
     def met(self, tracer: str) -> bool | None:
         """Whether the goal is met, by the median; None without a goal or without a sample."""

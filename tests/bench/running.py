@@ -54,6 +54,13 @@ class Running:
     errors: IO[bytes]
     idle: float | None = None
 
+    def rest(self, seconds: float) -> tuple[float, float]:
+        """Shares of a core without events, once what belongs to the start is over; their sum stays in `idle`."""
+        time.sleep(2)
+        screen, others = self.shares(seconds)
+        self.idle = screen + others
+        return screen, others
+
     def shares(self, seconds: float) -> tuple[float, float]:
         """Shares of a core over that many seconds: of the process that was started, and of its descendants."""
         screen, others, start = *self._used(), time.monotonic()
@@ -63,7 +70,7 @@ class Running:
 
     def cost_of(self, load: Callable[[], dict[str, Any]]) -> Cost:
         """What a load costs it, worked off to the end."""
-        idle = self.idle = sum(self.shares(2)) if self.idle is None else self.idle
+        idle = sum(self.shares(1)) if self.idle is None else self.idle
         screen, others, start = *self._used(), time.monotonic()
         reported = load()
         processes.wait_quiet(self.pid, idle)
@@ -86,9 +93,12 @@ class Running:
         self.errors.seek(0)
         return self.errors.read().decode(errors="replace")
 
-    def lost_by_complaints(self) -> int:
-        """The sum of what it complains of having lost, as libbpf-tools do: `Lost 12 events on CPU #0!`."""
-        return lost_by_complaints(self.complaints())
+    def lost(self) -> float:
+        """How many events it says it has lost: the dashboard in its header, libbpf-tools on standard error.
+
+        Raises UnavailableError when the dashboard says nothing.
+        """
+        return shown_number(self.lost_on_screen()) if self.terminal else lost_by_complaints(self.complaints())
 
     def _used(self) -> tuple[float, float]:
         used = processes.cpu_by_process(self.pid)
@@ -97,5 +107,12 @@ class Running:
 
 
 def lost_by_complaints(text: str) -> int:
-    """The sum of all `Lost N events`."""
+    """The sum of all complaints like `Lost 12 events on CPU #0!`."""
     return sum(int(count) for count in re.findall(r"\blost (\d+) events", text, re.IGNORECASE))
+
+
+def shown_number(shown: str) -> float:
+    """What the screen shows as `1.2 k` or `1,204`."""
+    units = {"k": 1e3, "M": 1e6, "G": 1e9}
+    shown = shown.replace(",", "").replace(" ", "")
+    return float(shown.rstrip("kMG")) * units.get(shown[-1], 1)
