@@ -2,7 +2,7 @@
 # make setup                             only the set-up: .venv/bin/ebtop
 # make test [ARGS="-k runqlat"]          all tests, those that need the kernel as root
 # make check                             style, types, layers, and the wheel in an environment of its own
-# make bench [ARGS="startup"]            measures ebtop beside other tracers, as root
+# make bench [ARGS="startup"]            measures ebtop beside other tracers, as root; ARGS=--help lists the groups
 # make screenshots                       screenshots/ from real runs, as root
 # make clean                             removes what these made
 #

@@ -87,6 +87,7 @@ def _measure(groups: list[str], plan: Plan, output: Path, plots: list[Path]) -> 
 
 def _draw(data: Mapping[str, object], files: list[Path]) -> None:
     for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(plot.draw(data))
 
 
