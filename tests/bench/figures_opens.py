@@ -128,8 +128,9 @@ def _session(
 
 def to_a_file(plan: Plan) -> Iterator[Figure]:
     """`ebtop run --format json > file` beside libbpf-tools' opensnoop > file."""
-    title = "CPU for a million opens written to a file, flat out for 5 s"
+    title = f"CPU for a million opens written to a file, flat out for {plan.lasting(LOAD_S[FLAT_OUT])[:-1]} s"
     used = Figure("open_cpu_file", title, "s", LIBBPF, 3, {JSON: 1.0})
+    idle = Figure("open_cpu_file_idle", "Of that: what the tracer uses in the same time without opens", "s", digits=3)
     with tempfile.TemporaryDirectory() as directory, target() as path:
         output = str(Path(directory) / "output")
         for _ in plan.rounds():
@@ -139,9 +140,9 @@ def to_a_file(plan: Plan) -> Iterator[Figure]:
                         running.rest(plan.seconds(2))
                         cost = running.cost_of(lambda: _run(plan, path, FLAT_OUT))
                         used.add(tracer.name, cost.per(cost.cpu_s))
-                        used.note(f"{tracer.name} uses {100 * cost.idle_share:.1f} % of a core anyway")
+                        idle.add(tracer.name, cost.per(cost.idle_s))
                         if lost := running.lost():
                             used.note(f"{tracer.name} lost {lost:,.0f} of {cost.report['count']:,} in one round")
                 except UnavailableError as error:
                     used.missing(tracer.name, error)
-    yield used
+    yield from (used, idle)
