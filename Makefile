@@ -4,7 +4,7 @@
 # make check                             style, types, layers, and the wheel in an environment of its own
 # make test-vm [ARGS="6.1-rt"]           ebtop on other kernels, emulated: the newest 6.1 and 6.12 of the distribution
 # make faults [ARGS="kill storm"]         ebtop killed, stopped, flooded and misled: one table, as root
-# make bench [ARGS="startup"]            measures ebtop beside other tracers, as root
+# make bench [ARGS="startup"]            measures ebtop beside other tracers, as root; ARGS=--help lists the groups
 # make screenshots                       screenshots/ from real runs, as root
 # make clean                             removes what these made
 #
