@@ -84,9 +84,9 @@ def _switches(_folder: Path) -> list[str]:
 
 
 def _switches_seen(found: Output, _folder: Path) -> str:
-    """2,004 switches between two threads on one CPU: one wait each, and a few of the scheduler's own making."""
+    """2,004 switches between two threads on one CPU: one wait each, two where who wakes is pushed off its CPU (rt)."""
     total = sum(histogram["total"] for histogram in found.of("histogram"))
-    must(2000 <= total <= 2500, total)
+    must(2000 <= total <= 4500, total)
     return str(total)
 
 
