@@ -75,9 +75,13 @@ class Part:
 
 
 def part(tick: Tick, serial: int, wanted: Filter | None, names: Names) -> Part:
-    """Filter one tick's events and put those of several batches into the order of time."""
+    """Filter one tick's events and put those of several rings into the order of time.
+
+    Batches of one ring (they have one layout) follow each other as the ring was read, and stay so.
+    """
     offsets = (0, *np.cumsum([len(b) for b in tick.events]).tolist())
-    if wanted is None and len(tick.events) <= 1:
+    several = any(batch.dtype != tick.events[0].dtype for batch in tick.events)
+    if wanted is None and not several:
         return Part(tick, serial, offsets, None)
     places, times = [], []
     for batch, offset in zip(tick.events, offsets, strict=False):
@@ -85,7 +89,7 @@ def part(tick: Tick, serial: int, wanted: Filter | None, names: Names) -> Part:
         places.append(here + offset)
         times.append(batch["ts"][here])
     order = np.concatenate(places) if places else np.zeros(0, np.int64)
-    if len(places) > 1:
+    if several:
         order = order[np.argsort(np.concatenate(times), kind="stable")]
     return Part(tick, serial, offsets, order, wanted is not None and any(wanted.uses_names(b) for b in tick.events))
 

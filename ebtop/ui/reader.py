@@ -1,6 +1,6 @@
 """The threads behind the screen: one reads the source, one keeps the history and prepares what is shown.
 
-The screen gets one immutable `Refreshed` at a time, at most four a second for news and sooner for what the user asked;
+The screen gets one immutable `Refreshed` at a time, at most two a second for news and sooner for what the user asked;
 the next is made when it has `seen` the last. A source that is faster than the history has to wait for it.
 """
 
@@ -22,7 +22,7 @@ from ebtop.tick import Command, Focus, Gone, Load, Message, SetFocus
 from ebtop.tool import Tool
 from ebtop.ui.cost import OwnCost
 
-REFRESH_S = 0.25
+REFRESH_S = 0.5
 """The least time between two refreshes that nobody asked for."""
 
 _GATHER_S = 0.03
