@@ -20,5 +20,5 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 
 def code(number: int) -> int:
-    """The exit code that says which signal ended a program."""
-    return 128 + number
+    """The exit code that says which signal ended a program; Ctrl+C is how one ends ebtop anyway."""
+    return 0 if number == signal.SIGINT else 128 + number
