@@ -153,7 +153,6 @@ def _imported(spec: Any) -> Any:
             warnings.simplefilter("ignore")
             spec.loader.exec_module(module)
     except Exception as error:
-        del sys.modules["bcc"]
         raise BccMissingError(_why(_folder(module), error)) from error
     return module
 
