@@ -80,7 +80,8 @@ class Compiled:
         try:
             return int(self._module.load_func(self._name(probe), _PROGRAM_TYPES[probe.kind]).fd)
         except Exception as error:  # bcc raises plain Exception
-            raise BccError(str(error)) from error
+            # bcc tells root, too, to become root; the kernel's own words follow on stderr
+            raise BccError(str(error).replace("Need super-user privileges to run", "not permitted")) from error
 
     def _name(self, probe: Probe) -> bytes:
         """What the probe's function is called in the program."""

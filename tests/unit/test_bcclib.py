@@ -147,7 +147,10 @@ def test_a_program_is_built_on_either_side(side: Side) -> None:
         assert result.error == ""
         assert os.path.samestat(os.fstat(result.maps["focus"]), os.fstat(shared.fileno()))
         assert not os.path.samestat(os.fstat(result.maps["counters"]), os.fstat(shared.fileno()))
-    assert [probe for probe, _error in result.tried] == ["fentry:tcp_set_state", "tracepoint:sock:refused"]
+    assert result.tried == [
+        ("fentry:tcp_set_state", "not permitted: no reason given"),
+        ("tracepoint:sock:refused", "cannot attach to sock:refused"),
+    ]
     assert result.probes == ["tracepoint:sock:state", "perf_event:cpu-clock"]
     assert len(result.attachments) == 1 + len(online_cpus())
     assert set(result.programs) == {"by_tracepoint", "by_sample"}
