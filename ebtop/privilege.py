@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39, "CAP_SYS_PTRACE": 19, "CAP_DAC_READ_SEARCH": 2}
 _NEEDED = ("CAP_BPF", "CAP_PERFMON")
+_ID = re.compile("[0-9]{1,10}")
+_NO_ID = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +26,8 @@ class Caller:
 
 def effective() -> int:
     """This process's effective capabilities, as a bit mask."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("CapEff:"):
+    for line in Path("/proc/self/status").read_bytes().split(b"\n"):  # our own name may be any bytes
+        if line.startswith(b"CapEff:"):
             return int(line.split()[1], 16)
     return 0
 
@@ -52,16 +55,22 @@ def refusal() -> str:
 
 def caller() -> Caller | None:
     """Who called sudo, None when nobody did (or root itself)."""
-    raw = os.environ.get("SUDO_UID", "")
-    if os.geteuid() != 0 or not raw.isdecimal() or int(raw) == 0:
+    uid = _id("SUDO_UID")
+    if os.geteuid() != 0 or not uid:
         return None
-    uid = int(raw)
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:
-        gid = os.environ.get("SUDO_GID", "")
-        return Caller(uid, int(gid), str(uid), "/") if gid.isdecimal() and int(gid) else None
+        gid = _id("SUDO_GID")
+        return Caller(uid, gid, str(uid), "/") if gid else None
     return Caller(uid, entry.pw_gid, entry.pw_name, entry.pw_dir)
+
+
+def _id(variable: str) -> int:
+    """The user or group that sudo names; 0 for what it cannot have written (-1 would mean "leave it as it is")."""
+    raw = os.environ.get(variable, "")
+    number = int(raw) if _ID.fullmatch(raw) else 0
+    return number if number < _NO_ID else 0
 
 
 def give_up(who: Caller) -> None:

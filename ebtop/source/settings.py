@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`attach` keeps only alternatives that use that kind of probe; `screen_pid` is who draws, 0 for none;
-    `measure` has what capture and the programs cost measured and told (Vitals), which costs too."""
+    """`attach` keeps only alternatives that use that kind of probe, or that function; `screen_pid` is who draws, 0 for
+    none; `measure` has what capture and the programs cost measured and told (Vitals), which costs too."""
 
     interval_s: float = 1.0
     backlog: int = 128 << 20

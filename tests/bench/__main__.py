@@ -1,51 +1,94 @@
-"""python -m tests.bench [FIGURE ...]: measures, prints a table for each figure, and writes bench-results/."""
+"""python -m tests.bench [GROUP ...]: measures, prints a table for each figure, and writes bench-results/."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tests.bench import figures_opens, figures_others, report
+from tests.bench import (
+    figures_growth,
+    figures_loss,
+    figures_opens,
+    figures_rest,
+    figures_scheduling,
+    figures_startup,
+    machine,
+    plot,
+    report,
+)
 from tests.bench.plan import Plan
 
-FIGURES: dict[str, Callable[[Plan], Iterator[report.Figure]]] = {
-    "opens": figures_opens.flat_out,
-    "steady": figures_opens.steady,
+Group = Callable[[Plan], Iterator[report.Figure | report.Curve]]
+GROUPS: Mapping[str, Group] = {
+    "opens": figures_opens.opens,
     "file": figures_opens.to_a_file,
-    "loss": figures_opens.loss,
-    "rates": figures_opens.loss_by_rate,
-    "switches": figures_others.switches,
-    "execs": figures_others.execs,
-    "startup": figures_others.startup,
-    "rest": figures_others.at_rest,
+    "loss": figures_loss.loss,
+    "rates": figures_loss.loss_by_rate,
+    "switches": figures_scheduling.switches,
+    "execs": figures_scheduling.execs,
+    "profile": figures_scheduling.profile,
+    "startup": figures_startup.startup,
+    "rest": figures_rest.at_rest,
+    "panes": figures_rest.panes,
+    "processes": figures_growth.growth_with_processes,
+    "keys": figures_growth.growth_with_keys,
+    "history": figures_growth.growth_with_history,
 }
 RESULTS = Path(__file__).parents[2] / "bench-results"
 
 
 def main() -> int:
     """Measure what was asked for; 0, or 3 without root."""
-    parser = argparse.ArgumentParser(prog="make bench", description="Measure ebtop beside other tracers.")
-    parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"of {', '.join(FIGURES)}; all by default")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each tracer is measured (3)")
-    parser.add_argument("--scale", type=float, default=1.0, help="size of the loads (1.0); small ones are noisy")
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="folder for bench.md and bench.json")
+    parser = _parser()
     arguments = parser.parse_args()
-    if unknown := [name for name in arguments.figures if name not in FIGURES]:
-        parser.error(f"no figure {unknown[0]!r}; there are {', '.join(FIGURES)}")
+    plots = [arguments.output / "bench.svg", *([arguments.plot] if arguments.plot else [])]
+    if arguments.redraw:
+        _draw(json.loads((arguments.output / "bench.json").read_text()), plots)
+        return 0
+    if unknown := [name for name in arguments.groups if name not in GROUPS]:
+        parser.error(f"no group {unknown[0]!r}; there are {', '.join(GROUPS)}")
     if os.geteuid() != 0:
         print("Tracing needs root: sudo make bench", file=sys.stderr)
         return 3
-    plan, about, figures = Plan(arguments.rounds, arguments.scale), report.machine(), list[report.Figure]()
-    for name in arguments.figures or FIGURES:
+    plan = Plan(arguments.rounds, arguments.scale, arguments.wait)
+    _measure(arguments.groups or list(GROUPS), plan, arguments.output, plots)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure ebtop beside other tracers.")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}; all by default")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each tracer is measured (3)")
+    parser.add_argument("--scale", type=float, default=1.0, help="size of the loads (1.0); small ones are noisy")
+    parser.add_argument("--wait", type=float, default=120, metavar="S", help="for other tracers to end (120)")
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="folder for bench.md, .json and .svg")
+    parser.add_argument("--plot", type=Path, help="draw the results into this file too: screenshots/bench.svg")
+    parser.add_argument("--redraw", action="store_true", help="measure nothing, draw the folder's bench.json")
+    return parser
+
+
+def _measure(groups: list[str], plan: Plan, output: Path, plots: list[Path]) -> None:
+    about, figures = machine.describe(), list[report.Figure | report.Curve]()
+    about["rounds"], about["scale"] = plan.count, plan.scale
+    for name in groups:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        for figure in FIGURES[name](plan):
+        start = time.monotonic()
+        for figure in GROUPS[name](plan):
             figures.append(figure)
             print(f"{figure.markdown()}\n", flush=True)
-            report.write(figures, about, arguments.output)
-    return 0
+            _draw(report.write(figures, about, output), plots)
+        print(f"{name} took {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+
+
+def _draw(data: Mapping[str, object], files: list[Path]) -> None:
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(plot.draw(data))
 
 
 if __name__ == "__main__":

@@ -1,164 +1,148 @@
-"""What tracing opens costs, and what it loses."""
+"""What tracing opens costs: the traced program and the tracer, at rising rates and written to a file."""
 
 from __future__ import annotations
 
-import json
-import subprocess
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests import loads
 from tests.bench.plan import Plan
-from tests.bench.report import Figure
+from tests.bench.report import Curve, Figure
+from tests.bench.running import Cost, Running, UnavailableError
 from tests.bench.tracers import (
     DASHBOARD,
-    EBTOP,
     JSON,
     LIBBPF,
     Tracer,
-    UnavailableError,
     attached,
     dashboard,
     ebtop_run,
+    libbpf,
     peers,
+    perf_trace,
 )
 
 TOOL = "opensnoop"
-UNTRACED = "untraced"
+FLAT_OUT = 0
+STEADY = 50_000
+RATES = (1_000, 10_000, STEADY, 200_000, FLAT_OUT)
+LOAD_S = {FLAT_OUT: 5}
+OTHERS_S = 3
+"""Seconds of the loads of all other rates."""
 
 
-def _target(directory: str) -> str:
-    path = Path(directory) / "opened"
-    path.touch()
-    return str(path)
+def rate_name(rate: int) -> str:
+    """A rate as tables show it."""
+    return "flat out" if rate == FLAT_OUT else f"{rate:,}"
 
 
-def flat_out(plan: Plan) -> Iterator[Figure]:
-    """One thread opens as fast as it can: what an open becomes, and what the tracer itself uses."""
-    added = Figure("open_added", "Added to each open and close of the traced program, flat out", "ns of CPU", LIBBPF)
-    added.goals = {DASHBOARD: 0.1, JSON: 0.1}
-    used = Figure("open_cpu", "The tracer's CPU for a million opens, flat out", "s", LIBBPF, 3, {DASHBOARD: 1 / 20})
-    count = plan.scaled(1_000_000)
+@contextmanager
+def target() -> Iterator[str]:
+    """A file to open."""
     with tempfile.TemporaryDirectory() as directory:
-        path = _target(directory)
+        path = Path(directory) / "opened"
+        path.touch()
+        yield str(path)
+
+
+class _Opens:
+    """The figures that come from one session of each tracer: rest, then one rate after the other."""
+
+    def __init__(self) -> None:
+        self.added = Figure("open_added", "Added to each open and close of the traced program, flat out", "ns of CPU")
+        self.added.baseline, self.added.goals = LIBBPF, {DASHBOARD: 0.1, JSON: 0.1}
+        title = "The tracer's CPU for a million opens, from the load's start until all was worked off"
+        self.used = Curve("open_cpu", title, "s", "opens a second", LIBBPF)
+        self.used.goals = {(DASHBOARD, "flat out"): 1 / 20, (DASHBOARD, "50,000"): 1 / 8}
+        title = "Of that: what the tracer uses in the same time without opens"
+        self.idle = Curve("open_cpu_idle", title, "s for a million opens", "opens a second")
+        self.rest = Figure("open_rest", "The tracer's CPU without opens, before the loads", "% of a core", digits=2)
+        title = "The dashboard's CPU, opensnoop shown"
+        self.split = Curve("open_screen", title, "% of a core", "opens a second", digits=1)
+
+        self.lost = Curve(
+            "open_rates_lost", "Lost events, by the tracer's own count", "% of the load's opens", "opens a second"
+        )
+        title = "What the load reached while it was traced"
+        self.reached = Curve("open_reached", title, "opens a second", "opens a second", digits=0)
+        self.used.note("what a tracer lost was cheap for it: see the table of losses")
+
+    def all(self) -> list[Figure | Curve]:
+        return [self.added, self.used, self.idle, self.reached, self.lost, self.rest, self.split]
+
+    def note(self, tracer: Tracer, rate: int, cost: Cost, bare: float) -> None:
+        point = rate_name(rate)
+        self.used.add(point, tracer.name, cost.per(cost.cpu_s))
+        self.idle.add(point, tracer.name, cost.per(cost.idle_s))
+        if rate == FLAT_OUT:
+            self.added.add(tracer.name, cost.report["cpu_ns_each"] - bare)
+        self.reached.add(point, tracer.name, cost.report["count"] / cost.report["wall_ns"] * 1e9)
+        if tracer.name == DASHBOARD:
+            self.split.add(point, "screen", 100 * cost.screen_s / cost.wall_s)
+            self.split.add(point, "capture", 100 * cost.others_s / cost.wall_s)
+
+    def missing(self, tracer: Tracer, rates: Sequence[int], why: Exception) -> None:
+        self.used.missing(map(rate_name, rates), tracer.name, why)
+        self.added.missing(tracer.name, why)
+
+
+def _run(plan: Plan, path: str, rate: int) -> dict[str, float]:
+    return loads.run("opens", path, plan.lasting(LOAD_S.get(rate, OTHERS_S)), 1, rate)
+
+
+def opens(plan: Plan) -> Iterator[Figure | Curve]:
+    """One thread opens at rising rates, at last as fast as it can: what an open becomes, what the tracer uses."""
+    figures = _Opens()
+    everywhere = [(tracer, RATES) for tracer in (dashboard(TOOL), ebtop_run(TOOL), libbpf(TOOL))]
+    elsewhere = [(tracer, (STEADY, FLAT_OUT)) for tracer in (*peers(TOOL)[1:], perf_trace())]
+    with target() as path:
         for _ in plan.rounds():
-            bare = loads.run("opens", path, count)["cpu_ns_each"]
-            added.note(f"untraced: {bare:,.0f} ns")
-            for tracer in [dashboard(TOOL), ebtop_run(TOOL), *peers(TOOL)]:
+            bare = _run(plan, path, FLAT_OUT)["cpu_ns_each"]
+            figures.added.note(f"untraced: {bare:,.0f} ns")
+            for tracer, rates in [*everywhere, *elsewhere]:
                 try:
-                    each, seconds = _traced(tracer, path, count)
+                    with attached(tracer) as running:
+                        _session(plan, figures, tracer, running, rates, path, bare)
                 except UnavailableError as error:
-                    added.missing(tracer.name, error)
-                    used.add(tracer.name, None)
-                    continue
-                added.add(tracer.name, each - bare)
-                used.add(tracer.name, seconds * 1e6 / count)
-    yield added
-    yield used
+                    figures.missing(tracer, rates, error)
+    yield from figures.all()
 
 
-def _traced(tracer: Tracer, path: str, count: int, *more: int) -> tuple[float, float]:
-    """CPU ns of each open of the load, and CPU seconds of the tracer until it had worked all off."""
-    with attached(tracer) as running:
-        report, seconds = running.cost_of(lambda: loads.run("opens", path, count, *more))
-        return report["cpu_ns_each"], seconds
-
-
-def steady(plan: Plan) -> Iterator[Figure]:
-    """50,000 opens a second, evenly spaced."""
-    title = "The tracer's CPU for a million opens, 50,000 a second"
-    used = Figure("open_cpu_steady", title, "s", LIBBPF, 3, {DASHBOARD: 1 / 8})
-    count = plan.scaled(500_000)
-    with tempfile.TemporaryDirectory() as directory:
-        path = _target(directory)
-        for _ in plan.rounds():
-            for tracer in [dashboard(TOOL), ebtop_run(TOOL), *peers(TOOL)]:
-                try:
-                    used.add(tracer.name, _traced(tracer, path, count, 1, 50_000)[1] * 1e6 / count)
-                except UnavailableError as error:
-                    used.missing(tracer.name, error)
-    yield used
+def _session(
+    plan: Plan, figures: _Opens, tracer: Tracer, running: Running, rates: Sequence[int], path: str, bare: float
+) -> None:
+    screen, others = running.rest(plan.seconds(3))
+    figures.rest.add(tracer.name, 100 * (screen + others))
+    if tracer.name == DASHBOARD:
+        figures.split.add("none", "screen", 100 * screen)
+        figures.split.add("none", "capture", 100 * others)
+    for rate in rates:
+        before = running.lost()
+        cost = running.cost_of(lambda rate=rate: _run(plan, path, rate))  # type: ignore[misc]
+        figures.note(tracer, rate, cost, bare)
+        if tracer.name in (DASHBOARD, LIBBPF):  # the others do not say
+            figures.lost.add(rate_name(rate), tracer.name, cost.per(running.lost() - before, 100))
 
 
 def to_a_file(plan: Plan) -> Iterator[Figure]:
     """`ebtop run --format json > file` beside libbpf-tools' opensnoop > file."""
-    title = "CPU for a million opens written to a file, flat out"
+    title = f"CPU for a million opens written to a file, flat out for {plan.lasting(LOAD_S[FLAT_OUT])[:-1]} s"
     used = Figure("open_cpu_file", title, "s", LIBBPF, 3, {JSON: 1.0})
-    count = plan.scaled(300_000)
-    with tempfile.TemporaryDirectory() as directory:
-        path, output = _target(directory), str(Path(directory) / "output")
+    idle = Figure("open_cpu_file_idle", "Of that: what the tracer uses in the same time without opens", "s", digits=3)
+    with tempfile.TemporaryDirectory() as directory, target() as path:
+        output = str(Path(directory) / "output")
         for _ in plan.rounds():
-            for tracer in [ebtop_run(TOOL, output), Tracer(LIBBPF, peers(TOOL)[0].command, output=output)]:
+            for tracer in [ebtop_run(TOOL, output=output), libbpf(TOOL, output=output)]:
                 try:
-                    used.add(tracer.name, _traced(tracer, path, count)[1] * 1e6 / count)
+                    with attached(tracer) as running:
+                        running.rest(plan.seconds(2))
+                        cost = running.cost_of(lambda: _run(plan, path, FLAT_OUT))
+                        used.add(tracer.name, cost.per(cost.cpu_s))
+                        idle.add(tracer.name, cost.per(cost.idle_s))
+                        if lost := running.lost():
+                            used.note(f"{tracer.name} lost {lost:,.0f} of {cost.report['count']:,} in one round")
                 except UnavailableError as error:
                     used.missing(tracer.name, error)
-    yield used
-
-
-def loss(plan: Plan) -> Iterator[Figure]:
-    """Two threads open as fast as they can for ten seconds."""
-    figure = Figure("open_lost", "Lost while two threads open flat out for 10 s", "events")
-    figure.goals = {DASHBOARD: 0}
-    seconds = f"{plan.scaled(10)}s"
-    with tempfile.TemporaryDirectory() as directory:
-        path = _target(directory)
-        for _ in plan.rounds():
-            try:
-                with attached(dashboard(TOOL)) as running:
-                    opened = running.cost_of(lambda: loads.run("opens", path, seconds, 2))[0]["count"]
-                    time.sleep(2)  # a tick, and its painting
-                    figure.add(DASHBOARD, shown_number(running.lost_on_screen()))
-                figure.note(f"dashboard: {opened:,} opens")
-            except UnavailableError as error:
-                figure.missing(DASHBOARD, error)
-    yield figure
-
-
-def shown_number(shown: str) -> float:
-    """What the screen shows as `1.2 k` or `1,204`."""
-    units = {"k": 1e3, "M": 1e6, "G": 1e9}
-    shown = shown.replace(",", "").replace(" ", "")
-    return float(shown.rstrip("kMG")) * units.get(shown[-1], 1)
-
-
-def loss_by_rate(plan: Plan) -> Iterator[Figure]:
-    """`ebtop run --format json` at rising rates: what is lost, and whether events and lost add up exactly."""
-    figure = Figure("open_json_lost", "Lost by ebtop run --format json, two threads, 5 s", "% of opens", digits=2)
-    with tempfile.TemporaryDirectory() as directory:
-        path = _target(directory)
-        for _ in plan.rounds():
-            for rate in (50_000, 100_000, 200_000, 400_000, 0):
-                name = f"{rate:,}/s" if rate else "flat out"
-                count = plan.scaled(5 * (rate or 600_000))
-                try:
-                    opened, events, lost = _counted(path, count, rate)
-                except UnavailableError as error:
-                    figure.note(f"not measured: {error}")
-                    break
-                figure.add(name, 100 * lost / opened)
-                if events + lost != opened:
-                    figure.note(f"{name}: {events:,} events and {lost:,} lost do not make {opened:,} opens")
-    yield figure
-
-
-def _counted(path: str, count: int, rate: int) -> tuple[int, int, int]:
-    """Opens of `path` that were made, written and lost, with the load as ebtop's command."""
-    if not EBTOP.exists():
-        raise UnavailableError(f"{EBTOP} is not installed")
-    load = loads.command("opens", path, count, 2, rate)
-    command = [str(EBTOP), "run", TOOL, "--format", "json", "--", *load]
-    # Each line that names the path is one of the load's opens; grep counts them without Python's cost.
-    with tempfile.NamedTemporaryFile("w+") as last:
-        script = f'tee >(tail -n 1 >{last.name}) | grep -c \'"path": *"{path}"\'; true'
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as tracer:
-            done = subprocess.run(
-                ["bash", "-c", script], stdin=tracer.stdout, capture_output=True, text=True, check=True
-            )
-        last.seek(0)
-        summary = last.read()
-    if not summary.startswith("{") or json.loads(summary).get("type") != "summary":
-        raise UnavailableError("ebtop run wrote no summary")
-    return count, int(done.stdout), int(json.loads(summary)["lost"])
+    yield from (used, idle)

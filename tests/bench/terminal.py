@@ -53,11 +53,11 @@ class Terminal:
             if not chunk:
                 return
 
-    def wait_for(self, words: str, timeout: float = 15) -> float:
-        """Wait until `words` have been painted; seconds since the start. Raises TimeoutError."""
+    def wait_for(self, words: str, timeout: float = 15, since: int = 0) -> float:
+        """Wait until `words` have been painted, after so many bytes; seconds since the start. Raises TimeoutError."""
         deadline, wanted = time.monotonic() + timeout, words.encode()
         with self._arrived:
-            while wanted not in _ESCAPES.sub(b"", bytes(self._output)):
+            while wanted not in _ESCAPES.sub(b"", bytes(self._output[since:])):
                 if not self._arrived.wait(deadline - time.monotonic()) or time.monotonic() > deadline:
                     raise TimeoutError(f"{words!r} was not painted in {timeout:.0f} s")
         return time.monotonic() - self.started
@@ -65,6 +65,12 @@ class Terminal:
     def type(self, keys: str) -> None:
         """Press keys."""
         os.write(self._master, keys.encode())
+
+    def answer_s(self, key: str, words: str) -> float:
+        """Press a key: seconds until `words` have been painted. Raises TimeoutError."""
+        since, pressed = len(self.written), time.monotonic() - self.started
+        self.type(key)
+        return self.wait_for(words, since=since) - pressed
 
     @property
     def written(self) -> bytes:

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO
 
 from tests.bench import processes
+from tests.bench.running import Running, UnavailableError
 from tests.bench.terminal import Terminal
 
 EBTOP = Path(sys.executable).parent / "ebtop"
-_Report = TypeVar("_Report")
 DASHBOARD, JSON, LIBBPF, BPFTRACE, BCC = "ebtop, dashboard", "ebtop run", "libbpf-tools", "bpftrace", "bcc"
-
-
-class UnavailableError(Exception):
-    """This tracer cannot be measured here; the message says why."""
+PERF = "perf"
 
 
 @dataclass(frozen=True)
@@ -37,39 +33,6 @@ class Tracer:
     output: str = os.devnull
 
 
-@dataclass
-class Running:
-    """A tracer that has attached its probes."""
-
-    pid: int
-    terminal: Terminal | None
-    errors: IO[bytes]
-
-    def cpu_s(self) -> float:
-        """CPU seconds of all its processes so far."""
-        return processes.cpu_s(self.pid)
-
-    def cost_of(self, load: Callable[[], _Report]) -> tuple[_Report, float]:
-        """What a load reports, and the tracer's CPU seconds from its start until all of it was worked off."""
-        usual = processes.share(self.pid)
-        before = self.cpu_s()
-        reported = load()
-        processes.wait_quiet(self.pid, usual)
-        return reported, self.cpu_s() - before
-
-    def lost_on_screen(self) -> str:
-        """What the dashboard's header says after `lost`. Raises UnavailableError when it says nothing."""
-        found = re.search(r"\blost\s+([\d.,]+(?:\s?[kMG])?)", self.terminal.text() if self.terminal else "")
-        if found is None:
-            raise UnavailableError("the dashboard shows no count of lost events")
-        return found[1]
-
-    def complaints(self) -> str:
-        """What it wrote on its standard error."""
-        self.errors.seek(0)
-        return self.errors.read().decode(errors="replace")
-
-
 def _program(name: str) -> str:
     found = shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin:" + os.environ.get("PATH", ""))
     return found or name
@@ -80,18 +43,58 @@ def dashboard(tool: str) -> Tracer:
     return Tracer(DASHBOARD, (str(EBTOP), tool), screen=True)
 
 
-def ebtop_run(tool: str, output: str = os.devnull) -> Tracer:
+def ebtop_run(tool: str, *options: str, output: str = os.devnull) -> Tracer:
     """`ebtop run TOOL --format json > OUTPUT`."""
-    return Tracer(JSON, (str(EBTOP), "run", tool, "--format", "json"), output=output)
+    return Tracer(JSON, (str(EBTOP), "run", tool, "--format", "json", *options), output=output)
+
+
+def libbpf(tool: str, *options: str, output: str = os.devnull) -> Tracer:
+    """The program of that name in libbpf-tools."""
+    return Tracer(LIBBPF, (_program(tool), *options), output=output)
+
+
+def perf(*arguments: str) -> Tracer:
+    """perf with these arguments."""
+    return Tracer(PERF, (_program("perf"), *arguments))
+
+
+def perf_trace() -> Tracer:
+    """perf's way to trace opens, system-wide; it shows no paths."""
+    return perf("trace", "-e", "openat", "-o", os.devnull)
+
+
+def perf_record() -> Tracer:
+    """perf's way to sample stacks, system-wide, without looking up a name."""
+    return perf("record", "-F", "99", "-a", "-g", "-o", os.devnull)
+
+
+def bpftrace_program(text: str) -> Tracer:
+    """A program given on bpftrace's command line."""
+    return Tracer(BPFTRACE, (_program("bpftrace"), "-e", text))
+
+
+def bpftrace(name: str) -> Tracer:
+    """The bpftrace script of that name."""
+    return Tracer(BPFTRACE, (_program("bpftrace"), _program(f"{name}.bt")))
 
 
 def peers(tool: str) -> list[Tracer]:
     """The other tracers' programs of that name, each writing to /dev/null."""
-    return [
-        Tracer(LIBBPF, (_program(tool),)),
-        Tracer(BPFTRACE, (_program("bpftrace"), _program(f"{tool}.bt"))),
-        Tracer(BCC, (_program(f"{tool}-bpfcc"),)),
-    ]
+    return [libbpf(tool), bpftrace(tool), Tracer(BCC, (_program(f"{tool}-bpfcc"),))]
+
+
+def check_installed(tracer: Tracer) -> None:
+    """Raises UnavailableError when it is not."""
+    if not Path(tracer.command[0]).exists():
+        raise UnavailableError(f"{tracer.command[0]} is not installed")
+
+
+def unavailable(said: str, error: Exception) -> UnavailableError:
+    """Why a tracer did not attach, from what it said until then."""
+    words = [line.strip() for line in said.splitlines() if line.strip()]
+    # Last words are where it stopped; why is further up.
+    causes = [line for line in words if "kernel headers" in line or "No such file" in line]
+    return UnavailableError((causes or words[-1:] or [str(error)])[0])
 
 
 @contextmanager
@@ -100,8 +103,7 @@ def attached(tracer: Tracer) -> Iterator[Running]:
 
     Raises UnavailableError with its last words when it is not installed or does not attach.
     """
-    if not Path(tracer.command[0]).exists():
-        raise UnavailableError(f"{tracer.command[0]} is not installed")
+    check_installed(tracer)
     with ExitStack() as stack:
         errors = stack.enter_context(tempfile.TemporaryFile())
         running = stack.enter_context(_started(tracer, errors))
@@ -109,11 +111,7 @@ def attached(tracer: Tracer) -> Iterator[Running]:
             processes.wait_attached(running.pid)
         except (TimeoutError, ProcessLookupError) as error:
             said = running.complaints() + (running.terminal.text() if running.terminal else "")
-            words = [line.strip() for line in said.splitlines() if line.strip()]
-            # Last words are where it stopped; why is further up.
-            causes = [line for line in words if "kernel headers" in line or "No such file" in line]
-            cause = (causes or words[-1:] or [str(error)])[0]
-            raise UnavailableError(cause) from error
+            raise unavailable(said, error) from error
         yield running
 
 
@@ -124,7 +122,7 @@ def _started(tracer: Tracer, errors: IO[bytes]) -> Iterator[Running]:
         try:
             yield Running(terminal.process.pid, terminal, errors)
         finally:
-            _stop(terminal.process)
+            stop(terminal.process)
             terminal.close()
         return
     with open(tracer.output, "wb") as output:
@@ -134,10 +132,10 @@ def _started(tracer: Tracer, errors: IO[bytes]) -> Iterator[Running]:
     try:
         yield Running(process.pid, None, errors)
     finally:
-        _stop(process)
+        stop(process)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
     """Ask it to end, as Ctrl+C would; after ten seconds end its whole tree."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)

@@ -49,6 +49,18 @@ static inline long long number(const char *text, const char *usage)
     return value;
 }
 
+/* "5s" asks for a time: gives the moment at which it is over (as now_ns) and 0; "5" for a count: 0 and the count. */
+static inline long long count_or_deadline(char *text, const char *usage, long long *count)
+{
+    char *last = *text ? text + strlen(text) - 1 : text;
+    int timed = *last == 's';
+    if (timed)
+        *last = 0;
+    long long value = number(text, usage);
+    *count = timed ? 0 : value;
+    return timed ? now_ns() + value * 1000000000LL : 0;
+}
+
 /* "count" operations took `wall` and `cpu`; `more` is JSON to put in, starting with a comma, or "". */
 static inline void report(const char *load, long long count, long long wall, long long cpu, const char *more)
 {

@@ -1,5 +1,6 @@
 /* Opens and closes one file: exactly COUNT times, or for that many seconds (10s), in THREADS threads that share the
- * count, flat out or RATE times a second in all, evenly spaced.
+ * count, flat out (RATE 0) or RATE times a second in all, evenly spaced. With PATHS, not one file but the files PATH0,
+ * PATH1 and so on, in turn.
  */
 #include "load.h"
 #include <fcntl.h>
@@ -7,8 +8,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-static const char *usage = "opens PATH COUNT|SECONDSs [THREADS] [RATE]";
-static const char *path;
+static const char *usage = "opens PATH COUNT|SECONDSs [THREADS] [RATE] [PATHS]";
+static char **paths;
+static long long path_count = 1;
 static long long deadline; /* 0: the count decides */
 static long long interval; /* ns between the opens of one thread; 0: flat out */
 
@@ -16,6 +18,16 @@ struct share {
     pthread_t thread;
     long long count, failed;
 };
+
+/* Made before the clock starts, so that many paths cost no more than one. */
+static void name_paths(char *path)
+{
+    paths = calloc(path_count, sizeof *paths);
+    paths[0] = path;
+    for (long long i = 0; path_count > 1 && i < path_count; i++)
+        if (asprintf(&paths[i], "%s%lld", path, i) < 0)
+            fail("asprintf");
+}
 
 /* The default slack of 50 us would turn an even rate into bursts. */
 static void wait_until(long long at)
@@ -28,14 +40,16 @@ static void wait_until(long long at)
 static void *run(void *argument)
 {
     struct share *share = argument;
-    long long done = 0, failed = 0, start = now_ns();
+    long long done = 0, failed = 0, which = 0, start = now_ns();
     prctl(PR_SET_TIMERSLACK, 1);
     for (; deadline || done < share->count; done++) {
         if (interval)
             wait_until(start + done * interval);
         if (deadline && !(done & 63) && now_ns() >= deadline)
             break;
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        int fd = open(paths[which], O_RDONLY | O_CLOEXEC);
+        if (++which == path_count)
+            which = 0;
         if (fd < 0)
             failed++;
         else
@@ -48,25 +62,23 @@ static void *run(void *argument)
 
 int main(int argc, char **argv)
 {
-    if (argc < 3 || argc > 5 || !*argv[2]) {
+    if (argc < 3 || argc > 6) {
         fprintf(stderr, "usage: %s\n", usage);
         return 2;
     }
-    path = argv[1];
-    char *last = argv[2] + strlen(argv[2]) - 1;
-    int timed = *last == 's';
-    if (timed)
-        *last = 0;
-    long long count = number(argv[2], usage);
     long long threads = argc > 3 ? number(argv[3], usage) : 1, rate = argc > 4 ? number(argv[4], usage) : 0;
+    path_count = argc > 5 ? number(argv[5], usage) : 1;
     if (threads < 1)
         threads = 1;
+    if (path_count < 1)
+        path_count = 1;
     if (rate)
         interval = threads * 1000000000LL / rate;
+    name_paths(argv[1]);
     struct share *shares = calloc(threads, sizeof *shares);
-    long long wall = now_ns(), cpu = cpu_ns(0), total = 0, failed = 0;
-    if (timed)
-        deadline = wall + count * 1000000000LL;
+    long long count, total = 0, failed = 0;
+    deadline = count_or_deadline(argv[2], usage, &count);
+    long long wall = now_ns(), cpu = cpu_ns(0);
     for (long long i = 0; i < threads; i++) {
         shares[i].count = count / threads + (i < count % threads);
         if (pthread_create(&shares[i].thread, NULL, run, &shares[i]))

@@ -1,5 +1,6 @@
 /* Context switches.
- * switches pipes|futex COUNT: two threads on one CPU wake each other in turn, until COUNT switches are done.
+ * switches pipes COUNT|SECONDSs, switches futex COUNT: two threads on one CPU wake each other in turn, until COUNT
+ * switches are done, or for that many seconds (10s).
  * switches contend THREADS SECONDS: threads on all CPUs burn for up to 2 ms and sleep for up to 1 ms, so that with more
  * threads than CPUs some always wait for one.
  */
@@ -11,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const char *usage = "switches pipes|futex COUNT, switches contend THREADS SECONDS";
+static const char *usage = "switches pipes COUNT|SECONDSs, switches futex COUNT, switches contend THREADS SECONDS";
 static long long rounds, deadline;
 static int there[2], back[2];
 static _Atomic int turn;
@@ -30,18 +31,22 @@ static void *pipe_peer(void *unused)
 {
     char c;
     (void)unused;
-    for (long long i = 0; i < rounds; i++)
-        if (read(there[0], &c, 1) != 1 || write(back[1], &c, 1) != 1)
+    while (read(there[0], &c, 1) == 1)
+        if (write(back[1], &c, 1) != 1)
             fail("pipe");
     return NULL;
 }
 
+/* Until `rounds` are done, or the deadline is; `rounds` is then how many there were. */
 static void pipe_rounds(void)
 {
     char c = 0;
-    for (long long i = 0; i < rounds; i++)
+    long long done = 0;
+    for (; deadline ? (done & 63) || now_ns() < deadline : done < rounds; done++)
         if (write(there[1], &c, 1) != 1 || read(back[0], &c, 1) != 1)
             fail("pipe");
+    rounds = done;
+    close(there[1]);
 }
 
 /* Waits until it is my turn, then hands it over. */
@@ -114,9 +119,13 @@ int main(int argc, char **argv)
 {
     if (argc == 4 && !strcmp(argv[1], "contend")) {
         contend(number(argv[2], usage), number(argv[3], usage));
-    } else if (argc == 3 && (!strcmp(argv[1], "pipes") || !strcmp(argv[1], "futex"))) {
+    } else if (argc == 3 && !strcmp(argv[1], "pipes")) {
+        deadline = count_or_deadline(argv[2], usage, &rounds);
+        rounds = (rounds + 1) / 2;
+        ping_pong("pipes");
+    } else if (argc == 3 && !strcmp(argv[1], "futex")) {
         rounds = (number(argv[2], usage) + 1) / 2;
-        ping_pong(argv[1]);
+        ping_pong("futex");
     } else {
         fprintf(stderr, "usage: %s\n", usage);
         return 2;

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from tests import loads
+from tests.bench import processes
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -33,6 +35,39 @@ def test_opens_for_a_time(tmp_path: Path) -> None:
     report = loads.run("opens", tmp_path, "1s", 1, 1000)
     assert 0.99e9 < report["wall_ns"] < 2e9
     assert 300 < report["count"] <= 1064
+
+
+def test_opens_takes_many_paths_in_turn(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"p{number}").touch()
+    assert loads.run("opens", tmp_path / "p", 300, 1, 0, 3)["failed"] == 0
+    assert loads.run("opens", tmp_path / "p", 300, 1, 0, 4)["failed"] == 75
+
+
+def test_execs_and_switches_for_a_time() -> None:
+    for name, arguments in (("execs", ["1s"]), ("switches", ["pipes", "1s"])):
+        report = loads.run(name, *arguments)
+        assert 0.99e9 < report["wall_ns"] < 3e9
+        assert report["count"] > 10
+
+
+def test_sleepers_live_side_by_side_and_go_with_their_parent() -> None:
+    with subprocess.Popen(loads.command("sleepers", 20, 100, 60), stdout=subprocess.PIPE) as process:
+        for _ in range(500):
+            if len(children := processes.tree(process.pid)[1:]) == 20:
+                break
+            time.sleep(0.01)
+        process.kill()
+    assert len(children) == 20
+    for _ in range(500):
+        if not any(Path(f"/proc/{pid}").exists() for pid in children):
+            return
+        time.sleep(0.01)
+    pytest.fail("sleepers outlived their parent")
+
+
+def test_sleepers_end_by_themselves() -> None:
+    assert loads.run("sleepers", 5, 50, 1)["count"] == 5
 
 
 def test_execs_runs_the_program_each_time(tmp_path: Path) -> None:
@@ -69,7 +104,7 @@ def test_forks_and_contend_report() -> None:
     assert loads.run("switches", "contend", 3, 1)["count"] > 10
 
 
-@pytest.mark.parametrize("name", ["opens", "execs", "connects", "switches", "burn", "burnxx", "forks"])
+@pytest.mark.parametrize("name", ["opens", "execs", "connects", "switches", "burn", "burnxx", "forks", "sleepers"])
 def test_wrong_usage_says_what_is_right(name: str) -> None:
     for arguments in ([], ["x", "y"]):
         done = subprocess.run(loads.command(name, *arguments), capture_output=True, text=True, check=False)
