@@ -15,9 +15,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from ebtop.capture import bcclib
+from ebtop.capture.bcclib import Bcc, BccError, Compiled
 from ebtop.tool import Attach, Probe
 
 IDLE_S = 1.0
@@ -107,7 +108,7 @@ class _Complaints:
 class Builder:
     """Builds one program with bcc."""
 
-    def __init__(self, bcc: Any, request: Request, shared: Sequence[int]) -> None:
+    def __init__(self, bcc: Bcc, request: Request, shared: Sequence[int]) -> None:
         self._bcc, self._request = bcc, request
         self._shared = dict(zip(request.shared, shared, strict=True))
         self.result = Loaded()
@@ -142,11 +143,11 @@ class Builder:
             return None
         for name, fd in self._shared.items():
             # The program was compiled against a map of its own; before it is loaded, the shared one takes its place.
-            os.dup2(fd, module[name.encode()].map_fd, inheritable=False)
+            os.dup2(fd, module.map_fd(name), inheritable=False)
         for number, probes in enumerate(alternatives):
             if not self._alternative(module, probes):
                 return number
-        self.result.maps = {name: module[name.encode()].map_fd for name in self._request.maps}
+        self.result.maps = {name: module.map_fd(name) for name in self._request.maps}
         self._keep = module  # its descriptors must stay open until they have been sent
         return None
 
@@ -155,7 +156,7 @@ class Builder:
             os.close(fd)
         self.result.attachments, self.result.probes, self.result.programs = [], [], {}
 
-    def _compile(self, functions: set[str]) -> Any:
+    def _compile(self, functions: set[str]) -> Compiled | None:
         flags = ["-Wno-everything", "-fno-unroll-loops", *(f"-DWITH_{name}" for name in sorted(functions))]
         flags += [f"-D{name}={value}" for name, value in self._request.defines.items()]
         if self._request.headers:
@@ -163,12 +164,12 @@ class Builder:
         complaints = _Complaints()
         try:
             with complaints:
-                return self._bcc.BPF(text=self._request.text.encode(), cflags=flags)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  bcc raises plain Exception, and SystemExit in places
+                return self._bcc.compile(self._request.text, flags)
+        except BccError as error:
             self.result.error = f"{self._request.name}.c does not compile: {complaints.first(str(error))}"
             return None
 
-    def _alternative(self, module: Any, probes: Sequence[Probe]) -> bool:
+    def _alternative(self, module: Compiled, probes: Sequence[Probe]) -> bool:
         attached: list[int] = []
         names: list[str] = []
         for probe in probes:
@@ -185,72 +186,28 @@ class Builder:
         self.result.probes += names
         return bool(names)
 
-    def _attach(self, module: Any, probe: Probe, attached: list[int]) -> str:
+    def _attach(self, module: Compiled, probe: Probe, attached: list[int]) -> str:
         """ "" when it worked, else why not."""
         complaints = _Complaints()
         error = ""
         with complaints:
             try:
-                function = module.load_func(self._name(module, probe), self._program_type(probe.kind))
-                fds = self._open(probe, function.fd)
-            except Exception as failure:  # noqa: BLE001  bcc raises plain Exception
+                program = module.load(probe)
+                fds = self._open(probe, program)
+            except BccError as failure:
                 error = str(failure)
         if error:
             return f"{error}: {complaints.first('no reason given')}"
         attached += [fd for fd in fds if fd >= 0]
         if any(fd < 0 for fd in fds):
             return complaints.first(f"cannot attach to {probe.target}")
-        self.result.programs[probe.function] = function.fd
+        self.result.programs[probe.function] = program
         return ""
 
-    def _name(self, module: Any, probe: Probe) -> bytes:
-        """The function's name in the compiled program: KFUNC_PROBE and KRETFUNC_PROBE make it from the target, as BCC
-        tells libbpf by it where to attach, and newer BCC (0.37 does) puts the module in."""
-        prefix = {Attach.FENTRY: "kfunc__", Attach.FEXIT: "kretfunc__"}.get(probe.kind)
-        if prefix is None:
-            return probe.function.encode()
-        lib, handle = self._bcc.lib, module.module
-        names = [lib.bpf_function_name(handle, i) for i in range(lib.bpf_num_functions(handle))]
-        made = {f"{prefix}{probe.target}".encode(), f"{prefix}vmlinux__{probe.target}".encode()}
-        return next((name for name in names if name in made), probe.function.encode())
-
-    def _program_type(self, kind: Attach) -> int:
-        bpf = self._bcc.BPF
-        return int(
-            {
-                Attach.TRACEPOINT: bpf.TRACEPOINT,
-                Attach.RAW_TRACEPOINT: bpf.RAW_TRACEPOINT,
-                Attach.KPROBE: bpf.KPROBE,
-                Attach.KRETPROBE: bpf.KPROBE,
-                Attach.PERF_EVENT: bpf.PERF_EVENT,
-                Attach.FENTRY: bpf.TRACING,
-                Attach.FEXIT: bpf.TRACING,
-            }[kind]
-        )
-
-    def _open(self, probe: Probe, fd: int) -> list[int]:
-        lib, target = self._bcc.lib, probe.target
-        if probe.kind is Attach.TRACEPOINT:
-            category, name = target.split(":")
-            return [lib.bpf_attach_tracepoint(fd, category.encode(), name.encode())]
-        if probe.kind is Attach.RAW_TRACEPOINT:
-            return [lib.bpf_attach_raw_tracepoint(fd, target.encode())]
+    def _open(self, probe: Probe, program: int) -> list[int]:
         if probe.kind is Attach.PERF_EVENT:
-            return [self._sample(fd, cpu) for cpu in online_cpus()]
-        if probe.kind in {Attach.KPROBE, Attach.KRETPROBE}:
-            returns = probe.kind is Attach.KRETPROBE
-            event = f"{'r' if returns else 'p'}_ebtop_{os.getpid()}_{target}".encode()
-            return [lib.bpf_attach_kprobe(fd, int(returns), event, target.encode(), 0, 0)]
-        return [lib.bpf_attach_kfunc(fd)]
-
-    def _sample(self, fd: int, cpu: int) -> int:
-        perf = self._bcc
-        cpu_clock = perf.PerfSWConfig.CPU_CLOCK
-        return int(
-            perf.lib.bpf_attach_perf_event(
-                fd, perf.PerfType.SOFTWARE, cpu_clock, 0, self._request.frequency, -1, cpu, -1
-            )
-        )
+            return [self._bcc.sample(program, self._request.frequency, cpu) for cpu in online_cpus()]
+        return [self._bcc.attach(probe, program)]
 
 
 def online_cpus() -> list[int]:
@@ -309,7 +266,7 @@ def receive(sock: socket.socket) -> Loaded:
 def serve(sock: socket.socket) -> None:
     """Build what is asked for until nothing is for a while, or the other side is gone."""
     sock.settimeout(IDLE_S)
-    bcc: Any = None
+    bcc: Bcc | None = None
     problem = ""
     try:
         bcc = bcclib.load()
@@ -325,8 +282,8 @@ def serve(sock: socket.socket) -> None:
         request = Request.decode(raw)
         if request.headers:
             os.environ["BCC_KERNEL_SOURCE"] = request.headers
-        builder = Builder(bcc, request, shared)
-        result = Loaded(error=problem) if problem else builder.build()
+        builder = Builder(bcc, request, shared) if bcc else None
+        result = builder.build() if builder else Loaded(error=problem)
         send(sock, result)
         del builder  # closes this side's descriptors
         for fd in [*shared, *result.attachments]:

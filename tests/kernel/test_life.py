@@ -51,7 +51,7 @@ def test_killed_ones_leave_nothing_and_the_other_goes_on(tmp_path: Path) -> None
         assert not held & on_the_machine()
     loads.run("opens", target, 1009)
     seen = survivor.stop()
-    last = seen.events[-1]["pid"]
+    last = seen.where(path=str(target))[-1]["pid"]  # others may run a program of that name, too
     assert len(seen.where(path=str(target), pid=last)) == 1009
     assert seen.summary["lost"] == 0
 
