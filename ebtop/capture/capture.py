@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from queue import Empty, SimpleQueue
 
 from ebtop import registry
-from ebtop.capture import tracefs
+from ebtop.capture import private, statistics, tracefs
 from ebtop.capture.btf import BtfError, KernelTypes
 from ebtop.capture.compiler import Compilers
 from ebtop.capture.focusmaps import FocusError, FocusMaps
@@ -69,9 +71,9 @@ class Running:
 
 
 class Capture:
-    """Everything of the root process. `commands` and `output` are file descriptors."""
+    """Everything of the process that traces. `commands` and `output` are file descriptors."""
 
-    def __init__(self, settings: Settings, commands: int, output: int) -> None:
+    def __init__(self, settings: Settings, commands: int, output: int, keeper: socket.socket) -> None:
         self._settings, self._output = settings, Writer(output)
         self._compilers = Compilers(most=min(2, len(online_cpus())))
         self._queue: SimpleQueue[Command] = SimpleQueue()
@@ -87,7 +89,7 @@ class Capture:
         self._poll = select.epoll()
         self._headers, self._no_headers = self._make_headers()
         self._no_tracefs = tracefs.ensure()
-        self._stopwatch = Stopwatch(settings.measure)
+        self._stopwatch = Stopwatch(settings.measure, partial(statistics.ask, keeper))
         self._exclude_ourselves()
         threading.Thread(target=self._read_commands, args=(commands,), daemon=True).start()
         threading.Thread(target=self._drain, daemon=True).start()
@@ -314,10 +316,12 @@ _FOLLOW_SLOTS = (
 )
 
 
-def main(settings: str, commands: int, output: int) -> int:
+def main(settings: str, commands: int, output: int, keeper: socket.socket) -> int:
     """Run until told to stop: the process's exit code."""
     try:
-        Capture(Settings.decode(settings), commands, output).run()
+        Capture(Settings.decode(settings), commands, output, keeper).run()
     except BrokenPipeError:
         return 0  # nobody reads any more
+    finally:
+        private.leave()
     return 0

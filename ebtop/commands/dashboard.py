@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 
 from ebtop import arguments, privilege
 from ebtop.arguments import UsageError
-from ebtop.commands.run import become_caller, capture_settings, check_command, tool_options
+from ebtop.commands.run import capture_settings, check_command, tool_options
 from ebtop.memory import settle
 from ebtop.source.live import Keeper, LiveSource
 
@@ -51,7 +51,7 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
         notes = () if privilege.caller() or os.geteuid() else ("running as root",)
         settings = capture_settings(args, INTERVAL_S, BACKLOG, measure=True)
         keeper.request(settings)  # it starts while we import what the screen needs
-        become_caller()
+        privilege.become_caller()
         return _show(args, command, keeper, notes, lambda: keeper.request(settings))
     finally:
         keeper.close()

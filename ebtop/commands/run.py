@@ -63,7 +63,7 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
         focus = arguments.focus_from(args)
         options = tool_options(tool, args)
         keeper.request(capture_settings(args, interval_s(args.output), backlog(), measure=False))
-        become_caller()
+        privilege.become_caller()
         stream = open_output(args.output)
         held = hold_command(command, args.output is None)
         try:
@@ -85,13 +85,6 @@ def interval_s(output: str | None) -> float:
 def backlog() -> int:
     """How many bytes may wait on this machine."""
     return min(MOST_BACKLOG, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8)
-
-
-def become_caller() -> None:
-    """Give root up for whoever called sudo."""
-    who = privilege.caller()
-    if who:
-        privilege.give_up(who)
 
 
 def capture_settings(args: argparse.Namespace, interval_s: float, backlog: int, measure: bool) -> Any:

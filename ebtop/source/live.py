@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # NumPy takes its time to import; until the keeper runs nothi
     from ebtop.tick import Command, Message
 
 _MESSAGE = 1 << 16
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "XDG_RUNTIME_DIR")
+"""All that capture is told of the caller's environment: bcc, the loader and allocators take orders from others."""
 
 
 class Keeper:
@@ -28,7 +30,7 @@ class Keeper:
         command = [sys.executable, "-I", "-m", "ebtop.capture.keeper", str(theirs.fileno())]
         self._process = subprocess.Popen(
             command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd="/",
-            start_new_session=True,
+            start_new_session=True, env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         )  # fmt: skip
         theirs.close()
         self._socket = ours
