@@ -18,6 +18,7 @@ import pytest
 
 from tests import loads
 from tests.kernel.ebtop import EBTOP, Background, run, started, trace
+from tests.kernel.rights import for_others
 
 
 def on_the_machine() -> set[str]:
@@ -39,16 +40,6 @@ def held_by(pids: list[int]) -> set[str]:
 def family(pid: int) -> list[int]:
     """A process and those below it: the screen's side, the keeper, capture."""
     return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
-
-
-def for_others() -> None:
-    """Skip where this Python cannot be run by anyone but root."""
-    nobody = pwd.getpwnam("nobody")
-    command = [sys.executable, "-c", "import unicodedata, ebtop.cli, textual"]
-    try:
-        subprocess.run(command, capture_output=True, check=True, user=nobody.pw_uid, group=nobody.pw_gid)
-    except (PermissionError, subprocess.CalledProcessError):
-        pytest.skip("this Python, or ebtop, lies where only root may look")
 
 
 def gone(pids: list[int]) -> bool:
