@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ebtop import arguments, privilege
+from ebtop import arguments, outfile, privilege
 from ebtop.arguments import UsageError
 from ebtop.memory import settle
 from ebtop.source.live import Keeper, LiveSource
@@ -122,7 +122,7 @@ def open_output(path: str | None) -> BinaryIO:
     if path is None:
         return os.fdopen(os.dup(1), "wb", buffering=1 << 20)
     try:
-        return Path(path).open("wb", buffering=1 << 20)
+        return outfile.open_output(path)
     except OSError as error:
         raise UsageError(f"cannot write {path!r}: {error.strerror}") from error
 
