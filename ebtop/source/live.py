@@ -74,15 +74,22 @@ class LiveSource:
 
     def messages(self) -> Iterator[Message]:
         """Messages as they come, a Gone at the end whatever happens."""
+        from ebtop.registry import tools
+        from ebtop.source.fit import Fit, UnfitError
         from ebtop.source.wire import Reader, WireError
         from ebtop.tick import Gone
 
-        reason = ""
+        reason, fit = "", Fit(tools())
         try:
             for message in Reader(self._output):
+                fit.check(message)
                 yield message
                 if isinstance(message, Gone):
                     return
+        except UnfitError as error:
+            self._keeper.why()  # it is ended, as it is not what it was
+            yield Gone(f"capture was ended: {error}")
+            return
         except (WireError, OSError) as error:
             reason = f": {error}"
         yield Gone("" if self._closed else f"capture has ended, {self._keeper.why()}{reason}")
