@@ -2,6 +2,7 @@
 # make setup                             only the set-up: .venv/bin/ebtop
 # make test [ARGS="-k runqlat"]          all tests, those that need the kernel as root
 # make check                             style, types, layers, and the wheel in an environment of its own
+# make test-vm [ARGS="6.1-rt"]           ebtop on other kernels, emulated: the newest 6.1 and 6.12 of the distribution
 # make bench [ARGS="startup"]            measures ebtop beside other tracers, as root
 # make screenshots                       screenshots/ from real runs, as root
 # make clean                             removes what these made
@@ -16,7 +17,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 PYTHONS := /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11
 USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: setup run test check bench screenshots clean
+.PHONY: setup run test test-vm check bench screenshots clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.setup
@@ -32,11 +33,15 @@ else
 	$(SUDO) PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m pytest -m kernel -p no:cacheprovider $(ARGS)
 endif
 
+# Not as root: nothing here needs it, and whoever owns the cache of kernels can remove it.
+test-vm: $(VENV)/.vm
+	$(BIN)/python -m tests.vm $(ARGS)
+
 check: $(VENV)/.check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy -p tests.bench -p tests.loads -p tests.screenshots
+	$(BIN)/mypy -p tests.bench -p tests.loads -p tests.screenshots -p tests.vm
 	$(BIN)/lint-imports
 	.ci/wheel $(BIN)/python
 
@@ -70,6 +75,10 @@ $(VENV)/.test: $(VENV)/.setup
 
 $(VENV)/.check: $(VENV)/.test
 	$(PIP) install --group check
+	@touch $@
+
+$(VENV)/.vm: $(VENV)/.test
+	@.ci/packages qemu-system-x86 busybox-static
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.test

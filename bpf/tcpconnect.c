@@ -151,6 +151,23 @@ int state_raw(struct bpf_raw_tracepoint_args *ctx) {
 }
 #endif
 
+/* At the entry of tcp_set_state() the socket still has its old state; only TCP sockets come here. */
+static __always_inline int state_about_to_change(void *ctx, void *sk, int after) {
+    return state_changed(ctx, sk, KREAD(sk, sock_common, skc_state), after);
+}
+
+#ifdef WITH_state_fentry
+KFUNC_PROBE(tcp_set_state, void *sk, int after) {
+    return state_about_to_change(ctx, sk, after);
+}
+#endif
+
+#ifdef WITH_state_kprobe
+int state_kprobe(struct pt_regs *ctx) {
+    return state_about_to_change(ctx, (void *)PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx));
+}
+#endif
+
 static __always_inline void *socket_of(void *task, u32 fd) {
     void *table = KREAD(KREAD(task, task_struct, files), files_struct, fdt);
     void *file = 0;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import pwd
 import sys
@@ -10,11 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ebtop.namespaces import NESTED, nested_pids
 from ebtop.near import near
 
 if TYPE_CHECKING:
     from ebtop.tick import Focus
 
+_ID_DIGITS = 10
 USAGE, NOT_PERMITTED, CANNOT_RUN, BAD_FILE, WRITE_FAILED = 2, 3, 4, 5, 1
 
 
@@ -36,6 +39,12 @@ def fail(message: str, code: int) -> NoReturn:
 
     sys.stderr.write(f"ebtop: {sanitise(message)}\n")
     sys.exit(code)
+
+
+def need_host_pids(what: str) -> None:
+    """Exit where processes cannot be told to the kernel by their number."""
+    if nested_pids():
+        fail(f"{what} cannot work here: {NESTED}; --comm, --uid and --cgroup can, or ebtop on the host", CANNOT_RUN)
 
 
 def split_command(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
@@ -61,17 +70,34 @@ def add_capture(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("capture")
     group.add_argument("--perf-buffer", action="store_true", help="use the perf buffer though there is a ring buffer")
     group.add_argument(
-        "--attach", default="", metavar="KIND", choices=("", "tracepoint", "raw_tracepoint", "fentry", "kprobe"),
-        help="use this kind of probe where a tool has alternatives",
+        "--attach", default="", metavar="KIND", type=way_to_attach,
+        help="use this kind of probe (tracepoint, raw_tracepoint, fentry, kprobe), or this function of the tool's C "
+             "program, where a tool has alternatives",
     )  # fmt: skip
     group.add_argument("--frequency", type=int, metavar="HZ", help="samples a second and CPU, for tools that sample; "
                        "99 by default, as 100 would beat with timers")  # fmt: skip
+
+
+def way_to_attach(word: str) -> str:
+    """A kind of probe, or a function that attaches for some tool. Raises ArgumentTypeError with near names."""
+    if not word:
+        return ""
+    from ebtop import registry
+    from ebtop.tool import Attach
+
+    probes = [p for tool in registry.tools() for slot in tool.slots for way in slot.alternatives for p in way]
+    known = {kind.value for kind in Attach} | {probe.function for probe in probes}
+    if word not in known:
+        raise argparse.ArgumentTypeError(f"no kind of probe or function {word!r}{near(word, sorted(known))}")
+    return word
 
 
 def focus_from(args: argparse.Namespace) -> Focus:
     """The focus that the options describe. Raises UsageError for what is not there."""
     from ebtop.tick import Focus
 
+    if args.pid:
+        need_host_pids("--pid")
     for pid in args.pid:
         if pid <= 0 or not Path(f"/proc/{pid}").is_dir():
             raise UsageError(f"no process {pid}")
@@ -91,34 +117,29 @@ def uid_of(user: str | None) -> int | None:
         return None
     try:
         return pwd.getpwnam(user).pw_uid
-    except KeyError:
-        if user.isdecimal() and int(user) < 1 << 32:
+    except (KeyError, ValueError):
+        if user.isdecimal() and len(user) <= _ID_DIGITS and int(user) < 1 << 32:
             return int(user)
         raise UsageError(f"no user {user!r}{near(user, [u.pw_name for u in pwd.getpwall()])}") from None
-
-
-def cgroup_mount() -> Path | None:
-    """Where cgroup2 is mounted."""
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        _device, where, kind, *_rest = line.split(" ")
-        if kind == "cgroup2":
-            return Path(where.encode().decode("unicode_escape"))
-    return None
 
 
 def cgroup_of(path: str) -> str:
     """A control group as a path below the cgroup2 mount. Raises UsageError with near names."""
     if not path:
         return ""
-    mount = cgroup_mount()
-    if mount is None:
+    from ebtop.resolve.cgroup import find_mount
+
+    mount = find_mount()
+    if not mount:
         raise UsageError("--cgroup needs the cgroup2 file system, which is not mounted here")
-    inside = path.removeprefix(str(mount)).strip("/")
-    if (mount / inside).is_dir() and ".." not in inside.split("/"):
+    inside = path.removeprefix(mount).strip("/")
+    place = Path(mount, inside)
+    if os.path.isdir(place) and ".." not in inside.split("/"):  # noqa: PTH112  it never raises: a path may be too long
         return f"/{inside}"
-    siblings = (mount / inside).parent
-    known = [entry.name for entry in siblings.iterdir() if entry.is_dir()] if siblings.is_dir() else []
-    raise UsageError(f"no control group {path!r} below {mount}{near(Path(path).name, known)}")
+    known = []
+    with contextlib.suppress(OSError, ValueError):
+        known = [entry.name for entry in place.parent.iterdir() if entry.is_dir()]
+    raise UsageError(f"no control group {path!r} below {mount}{near(place.name, known)}")
 
 
 def one_tool(name: str) -> Any:

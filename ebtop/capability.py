@@ -75,8 +75,8 @@ class _Data(ctypes.Structure):
 
 def mask(kind: str = "CapEff") -> int:
     """One of this process's capability sets (a line of /proc/self/status), as a bit mask."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{kind}:"):
+    for line in Path("/proc/self/status").read_bytes().split(b"\n"):  # our own name may be any bytes
+        if line.startswith(kind.encode() + b":"):
             return int(line.split()[1], 16)
     return 0
 

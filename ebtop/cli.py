@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ebtop import __version__, arguments
 from ebtop.arguments import Parser, UsageError
+from ebtop.endings import end_at_signals
 
 VERBS = ("run", "tools", "doctor")
 DASHBOARD = "dashboard"
@@ -16,6 +17,7 @@ DASHBOARD = "dashboard"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: the exit code."""
+    end_at_signals()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's linear algebra is not used: 30 MB less
     ours, command = arguments.split_command(sys.argv[1:] if argv is None else argv)
     verb = ours[0] if ours and ours[0] in VERBS else DASHBOARD
@@ -35,8 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except ConnectionError as error:
         arguments.fail(str(error), arguments.CANNOT_RUN)
-    except KeyboardInterrupt:
-        return 0
     return code
 
 

@@ -9,7 +9,9 @@ history = "256 MB"
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ import platformdirs
 from ebtop.near import near
 
 HISTORY = 128 << 20
+_MOST = 64 << 10
 _LEAST_HISTORY = 1 << 20
 _SIZE = re.compile(r"(\d+)\s*([kMG]i?)?B?")
 _FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
@@ -49,19 +52,25 @@ def load(path: Path | None = None) -> Config:
     """Read the file; without one, the defaults. A file that is named must exist. Raises ConfigError."""
     source = path or default_path()
     try:
-        with source.open("rb") as file:
-            data = tomllib.load(file)
+        return _config(tomllib.loads(_read(source)), source)
     except FileNotFoundError:
         if path is None:
             return Config()
         raise ConfigError(f"{source}: there is no such file") from None
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
-        raise ConfigError(f"{source}: {reason}") from None
-    try:
-        return _config(data, source)
-    except ConfigError as error:
-        raise ConfigError(f"{source}: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:  # TOML, UTF-8, numbers and nesting that Python refuses
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ConfigError(f"{source}: {' '.join(reason.split())}") from None
+
+
+def _read(source: Path) -> str:
+    """The file's text. Raises OSError, ValueError; a FIFO or a device would be waited for, or have no end."""
+    with os.fdopen(os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ConfigError("this is no regular file")
+        data = file.read(_MOST + 1)
+    if len(data) > _MOST:
+        raise ConfigError(f"a config file has at most {_MOST:,} bytes")
+    return data.decode()
 
 
 def _config(data: Mapping[str, Any], source: Path) -> Config:
@@ -93,7 +102,7 @@ def _keys(table: Mapping[str, Any], prefix: str = "") -> Mapping[str, str]:
     for name, value in table.items():
         if isinstance(value, dict):
             found.update(_keys(value, f"{prefix}{name}."))
-        elif isinstance(value, str) and value.strip():
+        elif isinstance(value, str) and value.strip() and value.isprintable():  # keys are drawn on the last line
             found[prefix + name] = value.strip()
         else:
             raise ConfigError(f'keys.{prefix}{name} must be keys in quotes, such as "f,ctrl+f"')

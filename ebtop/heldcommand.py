@@ -9,6 +9,8 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 
+from ebtop.sanitise import sanitise
+
 
 class HeldCommand:
     """Fork now (before threads are started), `release` later. Its environment and ids are this process's own.
@@ -68,5 +70,6 @@ def _become(argv: Sequence[str], gate: int, streams: tuple[int, int, int]) -> No
         # Looked up here, as a shell does: execvp(3) would try, and show, every folder of PATH.
         os.execv(shutil.which(argv[0]) or argv[0], list(argv))  # noqa: S606  there is no shell
     except OSError as error:
-        os.write(2, f"ebtop: {argv[0]}: {error.strerror}\n".encode())
-    os._exit(127)
+        os.write(2, f"ebtop: {sanitise(argv[0])}: {error.strerror}\n".encode())
+    finally:
+        os._exit(127)  # whatever it was: this must never go on as a second ebtop

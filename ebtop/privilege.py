@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 from dataclasses import dataclass
 
-from ebtop import capability
+from ebtop import arguments, capability
+
+_ID = re.compile("[0-9]{1,10}")
+_NO_ID = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +36,22 @@ def refusal() -> str:
 
 def caller() -> Caller | None:
     """Who called sudo, None when nobody did (or root itself)."""
-    raw = os.environ.get("SUDO_UID", "")
-    if os.geteuid() != 0 or not raw.isdecimal() or int(raw) == 0:
+    uid = _id("SUDO_UID")
+    if os.geteuid() != 0 or not uid:
         return None
-    uid = int(raw)
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:
-        gid = os.environ.get("SUDO_GID", "")
-        return Caller(uid, int(gid), str(uid), "/") if gid.isdecimal() and int(gid) else None
+        gid = _id("SUDO_GID")
+        return Caller(uid, gid, str(uid), "/") if gid else None
     return Caller(uid, entry.pw_gid, entry.pw_name, entry.pw_dir)
+
+
+def _id(variable: str) -> int:
+    """The user or group that sudo names; 0 for what it cannot have written (-1 would mean "leave it as it is")."""
+    raw = os.environ.get(variable, "")
+    number = int(raw) if _ID.fullmatch(raw) else 0
+    return number if number < _NO_ID else 0
 
 
 def give_up(who: Caller) -> None:
@@ -69,6 +79,11 @@ def become_caller() -> None:
     """
     who = caller()
     if who:
-        give_up(who)
+        try:
+            give_up(who)
+        except (OSError, RuntimeError) as error:
+            arguments.fail(
+                f"root cannot be given up for uid {who.uid}, who called sudo: {error}", arguments.NOT_PERMITTED
+            )
     elif os.geteuid() != 0:
         capability.keep((), new_privileges=True)

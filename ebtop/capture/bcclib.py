@@ -46,6 +46,8 @@ def load() -> Any:
         spec.loader.exec_module(module)
     except (ImportError, OSError, AttributeError) as error:
         raise BccMissingError(f"bcc in {spec.origin} does not load: {error}; {PACKAGES}") from error
+    # bcc loads and attaches by itself what has a name such as kfunc__X, before our maps are in their place.
+    module.BPF._trace_autoload = lambda _self: None
     return module
 
 

@@ -100,10 +100,14 @@ def map_shape(fd: int) -> MapShape:
     return MapShape(kind, key_size, value_size, entries)
 
 
-def program_cost(fd: int) -> tuple[int, int]:
-    """(run_time_ns, run_cnt) of a program (struct bpf_prog_info); zeros while statistics are off."""
-    run_ns, run_count = struct.unpack_from("<QQ", _info(fd, 232), 192)
-    return run_ns, run_count
+def program_runs(fd: int) -> tuple[int, int, int]:
+    """(run_time_ns, run_cnt, recursion_misses) of a program so far (struct bpf_prog_info).
+
+    The first two stand still while statistics are off; the last, how often it did not run because it was running on
+    that CPU already, is 0 before Linux 5.12.
+    """
+    run_ns, run_count, missed = struct.unpack_from("<QQQ", _info(fd, 232), 192)
+    return run_ns, run_count, missed
 
 
 def _batch(

@@ -18,11 +18,12 @@ from queue import Empty, Queue
 
 from ebtop import registry
 from ebtop.capture import private, statistics, tracefs
-from ebtop.capture.btf import BtfError, KernelTypes
+from ebtop.capture.btf import BtfError
 from ebtop.capture.commands import check, chosen_options
 from ebtop.capture.compiler import Compilers
+from ebtop.capture.distroheaders import REMEDY, kernel_types
 from ebtop.capture.focusmaps import FocusError, FocusMaps
-from ebtop.capture.headers import offsets_header, write_tree
+from ebtop.capture.headers import offsets_header, used_members, write_tree
 from ebtop.capture.identities import KnownIdentities
 from ebtop.capture.loader import Loaded, Request, online_cpus
 from ebtop.capture.program import Program, all_sources
@@ -30,6 +31,7 @@ from ebtop.capture.ticks import TickMaker
 from ebtop.capture.tracer import Tracer, tool_defines, wanted_maps
 from ebtop.capture.vitals import OwnCost, Stopwatch, vitals
 from ebtop.memory import settle
+from ebtop.namespaces import nested_pids
 from ebtop.resolve.symbols import Symbolizer
 from ebtop.source.settings import Settings
 from ebtop.source.wire import CommandReader, WireError, Writer
@@ -83,7 +85,7 @@ class Capture:
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._symbols = Symbolizer()
         self._identities = KnownIdentities()
-        self._focus = FocusMaps(self._identities.descendants)
+        self._focus = FocusMaps(self._identities.descendants, self._identities.started)
         self._cost = OwnCost(settings.screen_pid)
         self._running: dict[str, Running] = {}
         self._loading: dict[str, Program] = {}
@@ -91,20 +93,25 @@ class Capture:
         self._stopping = False
         self._reason = ""
         self._poll = select.epoll()
-        self._headers, self._no_headers = self._make_headers()
         self._no_tracefs = tracefs.ensure()
+        self._no_headers = ""
+        self._headers = self._make_headers()
         self._stopwatch = Stopwatch(settings.measure, partial(statistics.ask, keeper))
         self._exclude_ourselves()
         threading.Thread(target=self._read_commands, args=(commands,), daemon=True).start()
         threading.Thread(target=self._drain, daemon=True).start()
 
-    @staticmethod
-    def _make_headers() -> tuple[str, str]:
-        """(path of the header tree, why there is none)."""
+    def _make_headers(self) -> str:
+        """The path of the header tree, "" when there is none."""
+        sources = all_sources()
         try:
-            return str(write_tree(offsets_header(KernelTypes(), all_sources()))), ""
+            types, note = kernel_types(struct for struct, _member in used_members(sources))
+            if note:
+                self._output.send(Notice(note))
+            return str(write_tree(offsets_header(types, sources)))
         except (BtfError, OSError) as error:
-            return "", str(error)
+            self._no_headers = str(error)
+            return ""
 
     # The other two threads
 
@@ -197,7 +204,7 @@ class Capture:
             yield Notice(str(error), error=True)
             return
         if not self._headers:
-            yield self._failed(command.tool, self._no_headers, "a kernel with BTF is needed: CONFIG_DEBUG_INFO_BTF=y")
+            yield self._failed(command.tool, self._no_headers, REMEDY)
             return
         try:
             options = chosen_options(tool, command.options)
@@ -212,7 +219,10 @@ class Capture:
         if not wanted:
             return tool.slots
         return tuple(
-            Slot(s.name, tuple(a for a in s.alternatives if any(p.kind.value == wanted for p in a)) or s.alternatives)
+            Slot(
+                s.name,
+                tuple(a for a in s.alternatives if any(wanted in {p.kind, p.function} for p in a)) or s.alternatives,
+            )
             for s in tool.slots
         )
 
@@ -233,6 +243,8 @@ class Capture:
         self._exclude_ourselves()
 
     def _exclude_ourselves(self) -> None:
+        if nested_pids():
+            return  # the host's processes of these numbers are others
         self._focus.exclude([os.getpid(), self._settings.screen_pid, *self._compilers.pids])
 
     def _built(self, name: str, loaded: Loaded) -> bool:
@@ -301,6 +313,7 @@ class Capture:
 
     def _tick(self) -> None:
         self._symbols.tick()
+        self._focus.forget_the_dead()
         scale = self._stopwatch.stop()
         for running in self._running.values():
             self._send_tick(running, scale)

@@ -9,7 +9,6 @@ import errno
 import os
 import struct
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from ebtop.capture import bpfcall
 from ebtop.tick import Focus
@@ -27,10 +26,14 @@ class FocusError(Exception):
 
 
 class FocusMaps:
-    """Owns the maps. `shared` are their descriptors under the names that the programs use."""
+    """Owns the maps. `shared` are their descriptors under the names that the programs use.
 
-    def __init__(self, descendants: Callable[[int], Iterable[int]]) -> None:
-        self._descendants = descendants
+    `descendants` are those of a process, `started` tells it from others that have its number (0: it has gone).
+    """
+
+    def __init__(self, descendants: Callable[[int], Iterable[int]], started: Callable[[int], int]) -> None:
+        self._descendants, self._started = descendants, started
+        self._members: dict[int, int] = {}  # the processes that were asked for, and when they started
         self._rules = bpfcall.create_map(bpfcall.MAP_ARRAY, 4, struct.calcsize(_RULE), 1, "focus_rules")
         self._pids = bpfcall.create_map(bpfcall.MAP_HASH, 4, 4, MOST_PIDS, "focus_pids")
         self._self: list[int] = []
@@ -50,10 +53,11 @@ class FocusMaps:
         """Apply a focus. Raises FocusError when it names too much or a process that is not there."""
         if len(focus.comms) > MOST_COMMS:
             raise FocusError(f"at most {MOST_COMMS} names can be focused on at once")
-        missing = [pid for pid in focus.pids if not Path(f"/proc/{pid}").exists()]
+        members = {pid: self._started(pid) for pid in focus.pids}
+        missing = [pid for pid, started in members.items() if not started]
         if missing:
             raise FocusError(f"no process {', '.join(map(str, missing))}")
-        self.focus = focus
+        self.focus, self._members = focus, members
         # In between the old rule still holds for the old pids: add first, switch, then drop what is not wanted.
         before = set(self.pids())
         wanted = set(focus.pids)
@@ -62,6 +66,13 @@ class FocusMaps:
         if focus.follow:
             wanted |= self._add_descendants(focus.pids)
         self._remove(before - wanted)
+
+    def forget_the_dead(self) -> None:
+        """Take out processes that have gone: their numbers may be given to others, who were not asked for."""
+        gone = [pid for pid, started in self._members.items() if self._started(pid) != started]
+        self._remove(gone)
+        for pid in gone:
+            del self._members[pid]
 
     def _add_descendants(self, pids: Iterable[int]) -> set[int]:
         """The families of `pids`, looked through until a look finds nobody new: children are born meanwhile."""

@@ -14,9 +14,10 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Protocol
 
 from ebtop.capture import private
-from ebtop.capture.btf import KernelTypes, Member
+from ebtop.capture.btf import Member
 
 _USE = re.compile(r"\bK(?:READ|LOAD|ADDR|HAS|OFFSET)\(")
 
@@ -108,7 +109,14 @@ def _define(struct: str, name: str, member: Member | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def offsets_header(kernel: KernelTypes, sources: Iterable[str]) -> str:
+class Types(Protocol):
+    """What knows the running kernel's structs."""
+
+    def member(self, struct: str, path: str) -> Member | None:
+        """A member by its path, None when this kernel has no such struct or member."""
+
+
+def offsets_header(kernel: Types, sources: Iterable[str]) -> str:
     """kernel_offsets.h: where the running kernel keeps each member that the sources name."""
     pairs = sorted(used_members(sources))
     return "#pragma once\n" + "".join(_define(struct, name, kernel.member(struct, name)) for struct, name in pairs)

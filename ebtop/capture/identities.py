@@ -32,6 +32,10 @@ class KnownIdentities:
         """The children of a process, and theirs."""
         return process.descendants(pid)
 
+    def started(self, pid: int) -> int:
+        """When a process started, in ticks since boot; 0 when it has gone."""
+        return process.started(pid)
+
     def details(self, pid: int) -> ProcessDetails:
         """What is known of a process now."""
         return process.details(pid)

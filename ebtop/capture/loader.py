@@ -191,7 +191,7 @@ class Builder:
         error = ""
         with complaints:
             try:
-                function = module.load_func(probe.function.encode(), self._program_type(probe.kind))
+                function = module.load_func(self._name(module, probe), self._program_type(probe.kind))
                 fds = self._open(probe, function.fd)
             except Exception as failure:  # noqa: BLE001  bcc raises plain Exception
                 error = str(failure)
@@ -202,6 +202,17 @@ class Builder:
             return complaints.first(f"cannot attach to {probe.target}")
         self.result.programs[probe.function] = function.fd
         return ""
+
+    def _name(self, module: Any, probe: Probe) -> bytes:
+        """The function's name in the compiled program: KFUNC_PROBE and KRETFUNC_PROBE make it from the target, as BCC
+        tells libbpf by it where to attach, and newer BCC (0.37 does) puts the module in."""
+        prefix = {Attach.FENTRY: "kfunc__", Attach.FEXIT: "kretfunc__"}.get(probe.kind)
+        if prefix is None:
+            return probe.function.encode()
+        lib, handle = self._bcc.lib, module.module
+        names = [lib.bpf_function_name(handle, i) for i in range(lib.bpf_num_functions(handle))]
+        made = {f"{prefix}{probe.target}".encode(), f"{prefix}vmlinux__{probe.target}".encode()}
+        return next((name for name in names if name in made), probe.function.encode())
 
     def _program_type(self, kind: Attach) -> int:
         bpf = self._bcc.BPF

@@ -105,8 +105,8 @@ class TickMaker:
         """Everything since the last call; `start` and `end` are Unix ns. What the programs cost was measured for one
         part in `cost_scale` of the time."""
         tool = self._tracer.tool
-        pending, lost = self._tracer.take()
-        draft = _Draft(Tick(tool.name, start, end, cost=self._tracer.cost(cost_scale)), np.uint64(clock_offset()), lost)
+        pending, lost, cost = self._tracer.take(cost_scale)
+        draft = _Draft(Tick(tool.name, start, end, cost=cost), np.uint64(clock_offset()), lost)
         for ring in sorted(tool.rings, key=lambda ring: ring.role != "execs"):  # samples are named by what was started
             batches = pending.get(ring.map, [])
             if not ring.cleared:

@@ -23,7 +23,7 @@ from ebtop.tool import Batch, Tool
 
 LOST = ("ring full", "map full", "stack missing", "slot shared", "memory unreadable")
 """Names of struct counters' fields after `submitted` (bpf/include/counters.h)."""
-BACKLOG = "backlog full"
+BACKLOG, BUSY = "backlog full", "program was running"
 
 
 def possible_cpus() -> int:
@@ -43,10 +43,12 @@ class Tracer:
         self.pending_bytes = 0
         self._dropped = 0
         self._counted = np.zeros(len(LOST) + 1, np.uint64)
-        self._cost = (0, 0)
+        self._runs = (0, 0, 0)
         self._cpus = possible_cpus()
         self._readers = self._open_readers(program)
         self.histograms = HistogramMaps(tool, loaded.maps) if tool.histogram_map else None
+        if program.perf_buffer:
+            self._lost()  # the programs were attached before there was a buffer: only now does tracing begin
 
     def _open_readers(self, program: Program) -> list[tuple[str, Reader]]:
         readers: list[tuple[str, Reader]] = []
@@ -78,16 +80,22 @@ class Tracer:
                 self.pending_bytes += batch.nbytes
                 self._pending.setdefault(name, []).append(batch)
 
-    def take(self) -> tuple[dict[str, list[Batch]], Counter[str]]:
-        """What came since the last call, by ring, and what was lost."""
+    def take(self, scale: float) -> tuple[dict[str, list[Batch]], Counter[str], Cost]:
+        """What came since the last call, by ring; what was lost; and the programs' run time, times `scale` as they
+        were timed for a part of it only."""
         self.drain()
         with self._lock:
             pending, self._pending, self.pending_bytes = self._pending, {}, 0
             dropped, self._dropped = self._dropped, 0
         lost = self._lost()
-        if dropped:
-            lost[BACKLOG] = dropped
-        return pending, lost
+        last, self._runs = self._runs, self._runs_so_far()
+        run_ns, run_count, missed = (now - then for now, then in zip(self._runs, last, strict=True))
+        lost += Counter({BACKLOG: dropped, BUSY: missed})
+        return pending, lost, Cost(round(run_ns * scale), round(run_count * scale))
+
+    def _runs_so_far(self) -> tuple[int, int, int]:
+        runs = [bpfcall.program_runs(fd) for fd in self.loaded.programs.values()]
+        return sum(ns for ns, _, _ in runs), sum(count for _, count, _ in runs), sum(missed for _, _, missed in runs)
 
     def _lost(self) -> Counter[str]:
         fd = self.loaded.maps["counters"]
@@ -96,15 +104,6 @@ class Tracer:
         now = np.frombuffer(raw, np.uint64).reshape(self._cpus, -1).sum(axis=0)
         fresh, self._counted = now - self._counted, now
         return Counter({name: int(n) for name, n in zip(LOST, fresh[1:].tolist(), strict=True) if n})
-
-    def cost(self, scale: float) -> Cost:
-        """Run time of the programs since the last call, times `scale` as they were timed for a part of it only."""
-        if not scale:
-            return Cost()
-        spent = [bpfcall.program_cost(fd) for fd in self.loaded.programs.values()]
-        total = (sum(ns for ns, _ in spent), sum(runs for _, runs in spent))
-        last, self._cost = self._cost, total
-        return Cost(round((total[0] - last[0]) * scale), round((total[1] - last[1]) * scale))
 
     def detach(self) -> None:
         """No new records from now on; what is in the rings can still be taken."""

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import replace
+from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from ebtop import arguments, privilege
 from ebtop.arguments import UsageError
 from ebtop.commands.run import capture_settings, check_command, tool_options
+from ebtop.endings import SIGNALS, code
 from ebtop.memory import settle
+from ebtop.namespaces import nested_pids
 from ebtop.source.live import Keeper, LiveSource
 
 if TYPE_CHECKING:
     from ebtop.heldcommand import HeldCommand
     from ebtop.tick import Command, Focus, Message
     from ebtop.tool import Tool
+    from ebtop.ui.app import Dashboard
 
 NAME = "dashboard"
 HELP = "top for what /proc cannot show: a live dashboard fed by eBPF"
@@ -46,15 +52,24 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
     if not sys.stdin.isatty() or not sys.stderr.isatty():
         raise UsageError("the dashboard needs a terminal; without one: ebtop run TOOL --format json")
     check_command(command)
+    check_size()
     keeper = Keeper()
     try:
-        notes = () if privilege.caller() or os.geteuid() else ("running as root",)
+        notes: tuple[str, ...] = () if privilege.caller() or os.geteuid() else ("running as root",)
+        notes += ("pids are the host's",) if nested_pids() else ()
         settings = capture_settings(args, INTERVAL_S, BACKLOG, measure=True)
         keeper.request(settings)  # it starts while we import what the screen needs
         privilege.become_caller()
         return _show(args, command, keeper, notes, lambda: keeper.request(settings))
     finally:
         keeper.close()
+
+
+def check_size(environ: MutableMapping[str, str] = os.environ) -> None:
+    """A size that no terminal has is not believed: a screen of that size would be drawn."""
+    for name in ("COLUMNS", "LINES"):
+        if name in environ and not re.fullmatch("[1-9][0-9]{0,2}", environ[name]):
+            del environ[name]
 
 
 def _show(
@@ -81,11 +96,18 @@ def _show(
             app = Dashboard(source, registry.tools(), first, interval_s=INTERVAL_S, notes=notes, config=settings,
                             restart=restart)  # fmt: skip
             _tune()
-            app.run()
+            asyncio.run(_run(app))
             source.close()
             return app.return_code or 0
     except config.ConfigError as error:
         raise UsageError(str(error)) from error
+
+
+async def _run(app: Dashboard) -> None:
+    """Until it is left, or told to end: the terminal is then as it was."""
+    for number in SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, partial(app.exit, return_code=code(number)))
+    await app.run_async()
 
 
 def _tune() -> None:

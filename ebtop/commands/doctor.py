@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ebtop import capability, privilege
+from ebtop.namespaces import NESTED, nested_pids
 
 if TYPE_CHECKING:
     from ebtop.tick import ToolState
@@ -54,11 +55,12 @@ def look() -> Iterator[Check]:
     yield _rights()
     yield from _capabilities()
     btf = Path("/sys/kernel/btf/vmlinux")
-    yield Check("BTF", btf.exists(), str(btf), "a kernel built with CONFIG_DEBUG_INFO_BTF=y")
+    yield Check("BTF", btf.exists(), str(btf), "a kernel built with CONFIG_DEBUG_INFO_BTF=y, or its headers and gcc 12")
     yield _bcc()
     yield _tracefs()
-    yield _kernel_symbols()
+    yield kernel_symbols()
     yield _lockdown()
+    yield _pids()
 
 
 def _rights() -> Check:
@@ -97,10 +99,12 @@ def _tracefs() -> Check:
     return Check("tracefs", bool(place) or may_mount, detail, remedy)
 
 
-def _kernel_symbols() -> Check:
+def kernel_symbols(kallsyms: Path = Path("/proc/kallsyms")) -> Check:
+    """Are addresses of kernel functions shown, by which stacks are named?"""
     try:
-        with Path("/proc/kallsyms").open() as file:
-            hidden = file.readline().startswith("0000000000000000")
+        with kallsyms.open() as file:
+            # The first ones may be at 0 in truth: offsets of per-CPU variables (x86-64 before 6.15).
+            hidden = all(line.startswith("0000000000000000") for line in file)
     except OSError as error:
         return Check("kernel symbols", False, str(error), "run as root")
     detail = "hidden (kptr_restrict)" if hidden else "/proc/kallsyms"
@@ -114,6 +118,11 @@ def _lockdown() -> Check:
         return Check("lockdown", True, "none")
     strict = "[confidentiality]" in state
     return Check("lockdown", not strict, state.strip(), "confidentiality mode forbids BPF to read memory")
+
+
+def _pids() -> Check:
+    remedy = "ebtop on the host; here --pid, -- COMMAND and the names of processes cannot be matched"
+    return Check("process ids", not nested_pids(), NESTED if nested_pids() else "the host's", remedy)
 
 
 def try_tools() -> list[ToolState]:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ebtop import arguments, outfile, privilege
 from ebtop.arguments import UsageError
+from ebtop.endings import SIGNALS
 from ebtop.memory import settle
+from ebtop.namespaces import NESTED, nested_pids
 from ebtop.source.live import Keeper, LiveSource
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
         options = tool_options(tool, args)
         keeper.request(capture_settings(args, interval_s(args.output), backlog(), measure=False))
         privilege.become_caller()
+        if nested_pids():
+            sys.stderr.write(f"ebtop: {NESTED}\n")
         stream = open_output(args.output)
         held = hold_command(command, args.output is None)
         try:
@@ -115,6 +119,7 @@ def check_command(command: list[str] | None) -> None:
         raise UsageError("after -- comes the command to run")
     if shutil.which(command[0]) is None:
         raise UsageError(f"no command {command[0]!r}")
+    arguments.need_host_pids("-- COMMAND")
 
 
 def open_output(path: str | None) -> BinaryIO:
@@ -158,8 +163,9 @@ class Run:
         """From the first command to the summary."""
         from ebtop.tick import Load, SetFocus
 
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: self.stop())
+        for number in SIGNALS:
+            # In a thread: this one may be sending something just now, and a message must stay whole.
+            signal.signal(number, lambda *_: threading.Thread(target=self.stop, daemon=True).start())
         if self._held:
             focus = replace(focus, pids=(*focus.pids, self._held.pid), follow=True)
         self._source.send(SetFocus(focus))
@@ -195,14 +201,20 @@ class Run:
                     self._tick(message)
                 case Notice(text=text, error=True):
                     self._give_up(text, arguments.USAGE)
+                case Notice(text=text):
+                    self._say(text)
                 case Gone(reason=reason) if reason:
                     self._give_up(reason, arguments.CANNOT_RUN)
 
-    def _give_up(self, reason: str, code: int) -> None:
+    @staticmethod
+    def _say(text: str) -> None:
         from ebtop.sanitise import sanitise
 
+        sys.stderr.write(f"ebtop: {sanitise(text)}\n")
+
+    def _give_up(self, reason: str, code: int) -> None:
         if not self._code:
-            sys.stderr.write(f"ebtop: {sanitise(reason)}\n")
+            self._say(reason)
             self._code = code
         self.stop()
 

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from ebtop.model.format import RIGHT_ALIGNED
+from ebtop.sanitise import joins
 from ebtop.tool import Column
 
 _GAP = 1
@@ -15,7 +16,7 @@ def shown_width(text: str) -> int:
     """How many cells of a terminal sanitised text takes."""
     if text.isascii():
         return len(text)
-    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+    return sum(0 if joins(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
 
 
 def cut(line: str, width: int | None) -> str:

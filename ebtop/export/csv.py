@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TextIO
 
 from ebtop.export import objects
-from ebtop.export.exporter import ByteStream, Summary
+from ebtop.export.exporter import ByteStream, Summary, encoding
 from ebtop.export.fragments import write
 from ebtop.export.notes import note_losses, note_summary
 from ebtop.export.order import in_order
@@ -23,6 +24,7 @@ from ebtop.tick import Tick
 from ebtop.tool import Batch, Column, Kind, Names, Tool, Type, Value, values
 
 _COMMON = ("tool", "type", "ts")
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _KEYS = {Kind.HISTOGRAM: objects.HISTOGRAM_KEYS, Kind.STACKS: objects.STACK_KEYS}
 
 
@@ -86,6 +88,7 @@ class CsvExporter:
     def __init__(self, stream: ByteStream, notes: TextIO | None = None) -> None:
         self._stream = stream
         self._notes = notes or sys.stderr
+        self._encoding = encoding(stream)
         self._clean: Callable[[Any], Any] | None = _clean if stream.isatty() else None
 
     def begin(self, tool: Tool, probes: Sequence[str]) -> None:  # noqa: ARG002
@@ -115,7 +118,8 @@ class CsvExporter:
         text = io.StringIO()
         csv.writer(text, lineterminator="\r\n").writerows(lines)
         if text.tell():
-            self._stream.write(_bytes(text.getvalue()))
+            written = text.getvalue()
+            self._stream.write(written.encode(self._encoding, "backslashreplace") if self._clean else _bytes(written))
 
 
 def _clean(value: Any) -> Any:
@@ -124,7 +128,4 @@ def _clean(value: Any) -> Any:
 
 def _bytes(text: str) -> bytes:
     """The bytes that the kernel gave; a surrogate that stands for none is written as an escape."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "backslashreplace")
+    return _NO_BYTE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode("utf-8", "surrogateescape")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -41,6 +42,12 @@ class ByteStream(Protocol):
     def isatty(self) -> bool:
         """Whether a person looks at it."""
         ...
+
+
+def encoding(stream: ByteStream) -> str:
+    """UTF-8, but for a terminal what it was told to be: to one that reads Latin-1, half of a UTF-8 letter may be an
+    escape (U+015B ends in the byte 9b)."""
+    return sys.stdout.encoding if stream.isatty() else "utf-8"
 
 
 class Exporter(Protocol):

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TextIO
 
 from ebtop.export.columns_text import Layout, cut, fitting
-from ebtop.export.exporter import ByteStream, Summary
+from ebtop.export.exporter import ByteStream, Summary, encoding
 from ebtop.export.notes import note_losses, note_summary
 from ebtop.export.order import in_order
 from ebtop.export.text_blocks import histogram_lines, stack_lines
@@ -34,6 +34,7 @@ class TableExporter:
 
     def __init__(self, stream: ByteStream, notes: TextIO | None = None, width: int | None = None) -> None:
         self._stream = stream
+        self._encoding = encoding(stream)
         self._notes = notes or sys.stderr
         self._fixed_width = width
         self._columns: dict[str, list[Column]] = {}
@@ -79,4 +80,4 @@ class TableExporter:
     def _write(self, lines: Iterable[str]) -> None:
         width = self._width()
         text = "".join(cut(line, width) + "\n" for line in lines)
-        self._stream.write(text.encode("utf-8", "backslashreplace"))
+        self._stream.write(text.encode(self._encoding, "backslashreplace"))

@@ -1,7 +1,7 @@
 """The filter that a user types: `comm~nginx err!=0 lat>5ms path~^/etc`; every term must hold.
 
-A term is KEY OP VALUE: OP one of = != > < >= <= ~ !~ (`~` searches a regular expression; case counts when it has a
-capital letter). A bare word is looked for in every column of text. Values with blanks go into quotes.
+A term is KEY OP VALUE: OP one of = != > < >= <= ~ !~ (`~` searches a regular expression of RE2; case counts when it
+has a capital letter). A bare word is looked for in every column of text. Values with blanks go into quotes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ebtop.model.columns import NUMERIC, as_text, coded, needs, numbers, raw
 from ebtop.model.filtervalue import FilterError, number
+from ebtop.model.pattern import PatternError, searcher
 from ebtop.near import near
 from ebtop.tool import Batch, Column, Names, Tool, Type, Value
 
@@ -31,6 +32,7 @@ _COMPARE: dict[str, Callable[[Any, Any], Mask]] = {
     "=": np.equal, "!=": np.not_equal, ">": np.greater, "<": np.less, ">=": np.greater_equal, "<=": np.less_equal,
 }  # fmt: skip
 _SEARCHED = frozenset({Type.TEXT, Type.PATH, Type.ARGV, Type.FLAGS})
+_LONGEST, _MOST_TERMS = 1 << 16, 64  # a value that was chosen from a top may be long
 _FEW = 4  # rows are copied out for the next term when less than 1 in so many is left
 
 
@@ -152,7 +154,11 @@ def parse(tool: Tool, text: str) -> Filter:
     terms: list[_Term] = []
     columns: list[Column] = []
     rest = text.strip()
+    if len(rest) > _LONGEST:
+        raise FilterError(f"a filter has at most {_LONGEST:,} characters, not {len(rest):,}")
     while rest:
+        if len(terms) == _MOST_TERMS:
+            raise FilterError(f"a filter has at most {_MOST_TERMS} terms; what is too much begins at {rest[:20]}")
         match = _TERM.match(rest)
         if match:
             column, errno = _column(tool, match["key"])
@@ -195,8 +201,8 @@ def _column(tool: Tool, word: str) -> tuple[Column, bool]:
 
 def _term(column: Column, errno: bool, op: str, value: str) -> _Term:
     if op in {"~", "!~"}:
-        pattern = _pattern(value)
-        return _Texts((column,), lambda c, v: pattern.search(_searched(c, v, errno)) is not None, op == "!~")
+        found = _pattern(value)
+        return _Texts((column,), lambda c, v: found(_searched(c, v, errno)), op == "!~")
     if column.type in NUMERIC:
         return _Numbers(column, op, number(column, errno, value), errno)
     if op not in {"=", "!="}:
@@ -216,10 +222,10 @@ def _searched(column: Column, value: Value, errno: bool) -> str:
     return "" if errno and isinstance(value, int) and value >= 0 else text
 
 
-def _pattern(value: str) -> re.Pattern[str]:
+def _pattern(value: str) -> Callable[[str], bool]:
     try:
-        return re.compile(value, 0 if any(c.isupper() for c in value) else re.IGNORECASE)
-    except (re.error, OverflowError, RecursionError) as error:
+        return searcher(value, ignore_case=not any(c.isupper() for c in value))
+    except PatternError as error:
         raise FilterError(f"{value}: not a regular expression: {error}") from None
 
 

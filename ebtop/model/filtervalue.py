@@ -14,6 +14,9 @@ class FilterError(ValueError):
     """A filter that means nothing; the message is one line for the user."""
 
 
+_LONGEST = 64
+"""More digits than a float holds cannot be compared with one, and Python refuses to read very many."""
+
 _NUMBER = re.compile(r"(?P<amount>[+-]?(?:\d+\.?\d*|\.\d+))\s*(?P<unit>[a-zA-Z]*)")
 _TIME = {"": 1, "ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _SIZE = {
@@ -38,6 +41,8 @@ def number(column: Column, as_errno: bool, value: str) -> float:
 
 
 def _scaled(column: Column, value: str) -> float:
+    if len(value) > _LONGEST:
+        raise FilterError(f"{column.key}: a number of {len(value):,} characters is too long")
     if re.fullmatch(r"0[xX][0-9a-fA-F]+", value):
         return int(value, 16)
     match = _NUMBER.fullmatch(value)
@@ -66,7 +71,7 @@ def _errno(column: Column, as_errno: bool, value: str) -> float:
 def _uid(value: str) -> float:
     try:
         return pwd.getpwnam(value).pw_uid
-    except KeyError:
+    except (KeyError, ValueError):  # a NUL or half a character is in no name
         raise FilterError(f"no user {value!r}{near(value, [p.pw_name for p in pwd.getpwall()])}") from None
 
 

@@ -7,15 +7,15 @@ icicle graphs: Brendan Gregg, "The Flame Graph", Communications of the ACM 59(6)
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ebtop.model.pattern import PatternError, searcher
 from ebtop.tick import Frame, Stack, Tick
 
 PROCESS = "\0process"
@@ -317,6 +317,10 @@ def functions(profile: Profile, node: int = 0) -> tuple[Function, ...]:
     return tuple(sorted(rows, key=lambda row: (-row.self_count, -row.total, row.frame)))
 
 
+def _holds(plain: str, name: str) -> bool:
+    return plain in name.casefold()
+
+
 def search(profile: Profile, pattern: str) -> Profile:
     """The profile with the frames marked in whose name the regular expression is found (any case), and the samples
     with such a frame counted. What is no regular expression is searched for as it is; "" marks nothing.
@@ -324,10 +328,10 @@ def search(profile: Profile, pattern: str) -> Profile:
     if not pattern:
         return replace(profile, pattern="", matching=np.zeros(0, dtype=np.bool_), matched=0)
     try:
-        found = re.compile(pattern, re.IGNORECASE)
-    except re.error:
-        found = re.compile(re.escape(pattern), re.IGNORECASE)
-    matching = np.array([bool(found.search(frame.name)) for frame in profile.frames], dtype=np.bool_)
+        found = searcher(pattern, ignore_case=True)
+    except PatternError:
+        found = partial(_holds, pattern.casefold())
+    matching = np.array([found(frame.name) for frame in profile.frames], dtype=np.bool_)
     hit = np.zeros(len(profile.leaf), dtype=np.bool_)
     pending, at = np.arange(len(profile.leaf)), profile.leaf.copy()
     while len(pending):

@@ -39,7 +39,7 @@ def find_mount(mountinfo: str = "/proc/self/mountinfo") -> str:
     Of several the one that shows most of the tree counts, then the first.
     """
     try:
-        lines = os.fsdecode(read_bounded(mountinfo, _MAX_MOUNTINFO)).splitlines()
+        lines = os.fsdecode(read_bounded(mountinfo, _MAX_MOUNTINFO)).split("\n")
     except OSError:
         return ""
     found: list[tuple[int, str]] = []

@@ -20,6 +20,7 @@ _LINE = re.compile(
 )
 _MAX_FILE = 64 << 20
 _MAX_ENTRIES = 1 << 20
+_PART = 4 << 20
 _TOP = (1 << 64) - 1
 
 
@@ -37,6 +38,7 @@ class PerfMap:
 
     def _forget(self) -> None:
         self._read = 0
+        self._more = False
         self._start, self._end = array("Q"), array("Q")
         self._names: list[bytes] = []
         self._sorted: np.ndarray[tuple[int], np.dtype[np.uint64]] | None = None
@@ -44,14 +46,14 @@ class PerfMap:
         self.nbytes = 500
 
     def refresh(self) -> None:
-        """Read what the file holds that was not read before; all of it when it is another file or has shrunk.
+        """Read what the file holds that was not read before, at most 4 MiB of it; begin anew with another file.
 
         Raises PerfMapError when there is no such file, or it is not the process's own.
         """
         fd = _open_map(self._pid)
         try:
             now = Identity.of(fd)
-            if now == self._identity:
+            if now == self._identity and not self._more:
                 return
             before = self._identity
             if before is None or (before.device, before.inode) != (now.device, now.inode) or now.size < self._read:
@@ -64,15 +66,13 @@ class PerfMap:
             os.close(fd)
 
     def _append(self, fd: int, size: int) -> None:
+        """A part: others wait meanwhile, and anyone may write a large map anew each second."""
         room = min(size, _MAX_FILE) - self._read
-        while room > 0 and len(self._names) < _MAX_ENTRIES:
-            data = os.pread(fd, min(room, 4 << 20), self._read)
-            whole = data.rfind(b"\n") + 1  # the rest may be in the midst of being written
-            if not whole:
-                break
-            self._parse(data[:whole])
-            self._read += whole
-            room -= whole
+        data = os.pread(fd, min(room, _PART), self._read) if room > 0 else b""
+        whole = data.rfind(b"\n") + 1  # the rest may be in the midst of being written
+        self._parse(data[:whole])
+        self._read += whole
+        self._more = 0 < whole < room and len(self._names) < _MAX_ENTRIES
         self._sorted = None
 
     def _parse(self, data: bytes) -> None:
@@ -129,8 +129,7 @@ def _open_map(pid: int) -> int:
 
 def _owner_and_inner_pid(pid: int) -> tuple[int, int]:
     """The process's effective uid, and its pid as it knows it itself (in its innermost namespace)."""
-    fields = dict(
-        line.split(b":", 1) for line in read_bounded(f"/proc/{pid}/status", 16384).splitlines() if b":" in line
-    )
+    lines = read_bounded(f"/proc/{pid}/status", 16384).split(b"\n")
+    fields = dict(line.split(b":", 1) for line in lines if b":" in line)
     inner = fields.get(b"NSpid", str(pid).encode()).split()[-1]
     return int(fields[b"Uid"].split()[1]), int(inner)

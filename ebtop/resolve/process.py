@@ -75,6 +75,14 @@ def _stat(pid: int) -> tuple[str, int, int, int, int]:
     return text(data[opened + 1 : closed]), int(fields[1]), int(fields[17]), int(fields[19]), int(fields[21])
 
 
+def started(pid: int) -> int:
+    """When a process started, in ticks since boot and at least 1; 0 when it has gone."""
+    try:
+        return max(1, _stat(pid)[3])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def _link(path: str) -> str:
     try:
         return str(Path(path).readlink())
@@ -86,7 +94,7 @@ def _user(pid: int) -> str:
     """The name of the process's effective user."""
     try:
         status = read_bounded(f"/proc/{pid}/status", _MAX_FILE)
-        uids = next(line for line in status.splitlines() if line.startswith(b"Uid:"))
+        uids = next(line for line in status.split(b"\n") if line.startswith(b"Uid:"))  # a name may hold \r
         return user_name(int(uids.split()[2]))
     except (OSError, StopIteration, ValueError, IndexError):
         return ""
@@ -104,7 +112,7 @@ def user_name(uid: int) -> str:
 def _cgroup(pid: int) -> tuple[str, str]:
     """The cgroup2 path and the container; on hosts with cgroup v1 the container may be in those paths only."""
     try:
-        lines = text(read_bounded(f"/proc/{pid}/cgroup", _MAX_FILE)).splitlines()
+        lines = text(read_bounded(f"/proc/{pid}/cgroup", _MAX_FILE)).split("\n")  # names may hold other line ends
     except OSError:
         return "", ""
     paths = [

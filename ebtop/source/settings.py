@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, fields
 
 _RANGES: dict[str, tuple[type, float, float]] = {
     "interval_s": (float, 0.02, 3600.0), "backlog": (int, 1 << 16, 16 << 30), "screen_pid": (int, 0, 1 << 31),
 }  # fmt: skip
-_ATTACH = {"", "tracepoint", "raw_tracepoint", "fentry", "kprobe"}
+_WORD = re.compile("[a-z0-9_]{0,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`attach` keeps only alternatives that use that kind of probe; `screen_pid` is who draws, 0 for none;
-    `measure` has what capture and the programs cost measured and told (Vitals), which costs too."""
+    """`attach` keeps only alternatives that use that kind of probe, or that function; `screen_pid` is who draws, 0 for
+    none; `measure` has what capture and the programs cost measured and told (Vitals), which costs too."""
 
     interval_s: float = 1.0
     backlog: int = 128 << 20
@@ -38,6 +39,6 @@ class Settings:
                 raise ValueError(f"the setting {name} is no {kind.__name__} from {least} to {most}")
         if type(given["perf_buffer"]) is not bool or type(given["measure"]) is not bool:
             raise ValueError("a setting is neither true nor false")
-        if type(given["attach"]) is not str or given["attach"] not in _ATTACH:
-            raise ValueError("no such kind of probe")
+        if type(given["attach"]) is not str or not _WORD.fullmatch(given["attach"]):
+            raise ValueError("no kind of probe, nor a function")
         return cls(**given)

@@ -47,6 +47,8 @@ TOOL = Tool(
             (
                 (Probe(Attach.TRACEPOINT, "sock:inet_sock_set_state", "state_tracepoint"),),
                 (Probe(Attach.RAW_TRACEPOINT, "inet_sock_set_state", "state_raw"),),
+                (Probe(Attach.FENTRY, "tcp_set_state", "state_fentry"),),
+                (Probe(Attach.KPROBE, "tcp_set_state", "state_kprobe"),),
             ),
         ),
         Slot(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -24,6 +25,8 @@ from ebtop.ui.panes import Panes, panes_class
 from ebtop.ui.reader import Reader, Refreshed
 from ebtop.ui.table import Table
 from ebtop.ui.views import view_class
+
+_MOST_PASTED = 4096
 
 
 class Dashboard(App[None]):
@@ -72,6 +75,12 @@ class Dashboard(App[None]):
     def get_default_screen(self) -> Screen[None]:
         """The panes."""
         return self._panes
+
+    async def on_event(self, event: events.Event) -> None:
+        """What is pasted is drawn as it is typed: other people's text, that has to be made safe like any other."""
+        if isinstance(event, events.Paste):
+            event.text = "".join(sanitise(line) for line in event.text[:_MOST_PASTED].splitlines()[:1])
+        await super().on_event(event)
 
     def on_mount(self) -> None:
         """Begin."""

@@ -22,7 +22,8 @@ _ARGUMENTS_SHOWN = 4096
 
 def command(comm: str, argv: Sequence[str], most: int = _ARGUMENTS_SHOWN) -> str:
     """A process as people know it: its arguments where they are known, else its name; safe to draw."""
-    text = " ".join(quoted(word) for word in argv) or sanitise(comm)
+    # Each word takes at least a blank: more of them than there is room for need not be looked at.
+    text = " ".join(quoted(word[: most + 1]) for word in argv[: most + 1]) or sanitise(comm)
     return text if len(text) <= most else f"{text[:most]}…"
 
 

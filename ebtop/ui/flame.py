@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -16,6 +15,7 @@ from textual.widgets import Input, Static
 
 from ebtop.model.filter import FilterError
 from ebtop.model.format import count
+from ebtop.model.pattern import PatternError, searcher
 from ebtop.model.snapshot import ToolSnapshot
 from ebtop.model.stacktree import Function, Path, Profile, Shape, StackTree, functions, search
 from ebtop.model.window import Window, said, spanned, within
@@ -320,6 +320,6 @@ def _samples(number: int) -> str:
 
 def _regex(pattern: str) -> None:
     try:
-        re.compile(pattern)
-    except re.error as error:
+        searcher(pattern, ignore_case=True)
+    except PatternError as error:
         raise FilterError(f"no regular expression: {error}") from None

@@ -37,6 +37,7 @@ def percent(part: int, whole: int) -> str:
     return f"{share:.0f} %" if share >= 9.95 or share == 0 else f"{share:.1f} %"
 
 
+@lru_cache(maxsize=4_000)
 def shortened(name: str, width: int) -> str:
     """A function's name in at most `width` cells: without arguments, then without scopes, then cut.
 
@@ -56,8 +57,18 @@ def shortened(name: str, width: int) -> str:
 def _shorter(name: str) -> list[str]:
     """The name without arguments; without template arguments as well; without scopes as well."""
     bare = re.sub(r"(?<!operator)(?<=[\w>)])\(.*", "", name)
-    plain = bare
-    while (stripped := re.sub(r"<[^<>]*>", "", plain)) != plain:
-        plain = stripped
-    plain = plain.removeprefix("::")
+    plain = _without_template_arguments(bare).removeprefix("::")
     return [bare, plain, plain.rsplit("::", 1)[-1]]
+
+
+def _without_template_arguments(name: str) -> str:
+    """The name without what stands in `<...>`, in one go however deep they are nested; without partners they stay."""
+    kept: list[str] = []
+    opened: list[int] = []
+    for char in name:
+        kept.append(char)
+        if char == "<":
+            opened.append(len(kept) - 1)
+        elif char == ">" and opened:
+            del kept[opened.pop() :]
+    return "".join(kept)

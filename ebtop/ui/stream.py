@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from ebtop.model.filter import Filter, parse, quote
+from ebtop.model.filter import Filter, FilterError, parse, quote
 from ebtop.model.format import cell
 from ebtop.model.query import Query, StreamQuery
 from ebtop.model.rows import Rows, SortedRows
@@ -251,7 +251,10 @@ class StreamView(ToolView, can_focus=False):
         event.stop()
         model, row = self._table.model, self._table.cursor
         if isinstance(model, TopModel) and row is not None:
-            self._look(replace(self.sought, group="", filter=self._narrowed(model, row)))
+            try:
+                self._look(replace(self.sought, group="", filter=self._narrowed(model, row)))
+            except FilterError as error:  # what is not known is no number; or the filter is full
+                self.app.notify(sanitise(str(error)), severity="warning", markup=False)
         else:
             self.post_message(self.Selected(self, open_details=True))
 

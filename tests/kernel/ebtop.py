@@ -20,9 +20,10 @@ WAYS = ["", "--perf-buffer", "--attach=tracepoint", "--attach=raw_tracepoint"]
 
 
 class Output:
-    """What `ebtop run --format json` wrote, held against the contract."""
+    """What `ebtop run --format json` wrote, held against the contract; `said` is what came on stderr."""
 
-    def __init__(self, lines: Iterable[str]) -> None:
+    def __init__(self, lines: Iterable[str], said: str = "") -> None:
+        self.said = said
         self.objects = [json.loads(line) for line in lines]
         for found in self.objects:
             assert found["type"] in _TYPES
@@ -55,7 +56,7 @@ def trace(tmp_path: Path, tool: str, command: Sequence[object], *options: str, t
     )
     assert done.returncode == 0, done.stderr
     with file.open(encoding="utf-8") as lines:
-        return Output(lines)
+        return Output(lines, done.stderr)
 
 
 _STARTED: list[subprocess.Popen[str]] = []
@@ -87,10 +88,10 @@ class Background:
 
     def wait_until_it_sees(self, *knock: object) -> None:
         """Run a command again and again until it shows in the output: the probes are attached then."""
-        for _ in range(100):
+        deadline = time.monotonic() + 60
+        while self.process.poll() is None and not (self.file.exists() and self.file.stat().st_size):
+            assert time.monotonic() < deadline, "nothing was seen for a minute"
             subprocess.run(list(map(str, knock)), check=False, stdout=subprocess.DEVNULL)
-            if self.process.poll() is not None or (self.file.exists() and self.file.stat().st_size):
-                break
             time.sleep(0.05)
         assert self.process.poll() is None, self.stop()
 

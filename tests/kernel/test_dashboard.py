@@ -20,6 +20,8 @@ from tests import loads
 from tests.bench.terminal import Terminal
 from tests.kernel.ebtop import EBTOP, started
 
+pytestmark = pytest.mark.native
+
 PANES = {"2": "execsnoop", "3": "opensnoop", "4": "tcpconnect", "5": "runqlat", "6": "profile"}
 
 

@@ -35,6 +35,7 @@ def as_bytes(event: dict[str, object]) -> list[bytes]:
     return [os.fsencode(argument) for argument in argv]
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("way", WAYS)
 def test_a_shell_loop_in_order(tmp_path: Path, way: str) -> None:
     loop = f'for i in $(seq 101); do {TRUE} "$i" "number $i"; done'
@@ -99,6 +100,7 @@ def test_how_it_ended(tmp_path: Path) -> None:
     assert 0.2e9 < by_argv["sleep 0.2"]["duration_ns"] < 2e9
 
 
+@pytest.mark.native
 def test_parallel_execs_do_not_mix(tmp_path: Path) -> None:
     loop = f"for i in $(seq 53); do {TRUE} $1 $i $1-$i; done"
     shells = " & ".join(f"sh -c '{loop}' sh {letter}" for letter in "abcd")
@@ -107,6 +109,7 @@ def test_parallel_execs_do_not_mix(tmp_path: Path) -> None:
     assert sorted(argvs) == sorted([letter, str(i), f"{letter}-{i}"] for letter in "abcd" for i in range(1, 54))
 
 
+@pytest.mark.native
 def test_many_short_processes(tmp_path: Path) -> None:
     found = trace(tmp_path, "execsnoop", loads.command("execs", 1009, TRUE, "x"))
     assert (len(found.where(path=TRUE)), found.summary["lost"]) == (1009, 0)

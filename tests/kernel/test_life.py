@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import re
 import shutil
 import signal
 import subprocess
@@ -13,44 +12,15 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests import loads
 from tests.kernel.ebtop import EBTOP, Background, run, started, trace
 from tests.kernel.rights import for_others
+from tests.leftovers import family, gone, held_by, on_the_machine
 
 
-def on_the_machine() -> set[str]:
-    """All BPF programs, maps and links, as bpftool lists them: "prog 12"."""
-    found = set()
-    for kind in ("prog", "map", "link"):
-        out = subprocess.run(["bpftool", "-j", kind, "list"], capture_output=True, text=True, check=False).stdout
-        found |= {f"{kind} {entry['id']}" for entry in json.loads(out or "[]")}
-    return found
-
-
-def held_by(pids: list[int]) -> set[str]:
-    """The BPF objects that processes hold open, from /proc/PID/fdinfo."""
-    texts = [path.read_text() for pid in pids for path in Path(f"/proc/{pid}/fdinfo").iterdir()]
-    pattern = re.compile(r"^(prog|map|link)_id:\s*(\d+)", re.MULTILINE)
-    return {f"{kind} {number}" for text in texts for kind, number in pattern.findall(text)}
-
-
-def family(pid: int) -> list[int]:
-    """A process and those below it: the screen's side, the keeper, capture."""
-    return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
-
-
-def gone(pids: list[int]) -> bool:
-    """Wait for processes to end."""
-    for _ in range(100):
-        if not any(psutil.pid_exists(pid) for pid in pids):
-            return True
-        time.sleep(0.05)
-    return False
-
-
+@pytest.mark.native
 def test_killed_ones_leave_nothing_and_the_other_goes_on(tmp_path: Path) -> None:
     if shutil.which("bpftool") is None:
         pytest.skip("bpftool is not installed: nobody to ask what is left")
@@ -80,6 +50,7 @@ def test_killed_ones_leave_nothing_and_the_other_goes_on(tmp_path: Path) -> None
     assert seen.summary["lost"] == 0
 
 
+@pytest.mark.native
 def test_without_its_keeper_it_goes_on(tmp_path: Path) -> None:
     tracing = Background(tmp_path / "out.json", "opensnoop")
     tracing.wait_until_it_sees("cat", "/etc/hostname")
@@ -91,6 +62,7 @@ def test_without_its_keeper_it_goes_on(tmp_path: Path) -> None:
     assert gone(pids)
 
 
+@pytest.mark.native
 def test_capture_that_dies_is_told(tmp_path: Path) -> None:
     tracing = Background(tmp_path / "out.json", "opensnoop")
     tracing.wait_until_it_sees("cat", "/etc/hostname")
@@ -118,6 +90,7 @@ def test_tracefs_is_mounted_where_it_is_not(tmp_path: Path) -> None:
     assert "tracepoint:sock:inet_sock_set_state" in json.loads(done.stdout.splitlines()[-1])["probes"]
 
 
+@pytest.mark.native
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -144,6 +117,7 @@ def test_bad_input_is_one_line(arguments: list[str], code: int, said: str) -> No
     assert said in done.stderr
 
 
+@pytest.mark.native
 def test_without_rights(tmp_path: Path) -> None:
     for_others()
     nobody = pwd.getpwnam("nobody")
@@ -159,6 +133,7 @@ def test_without_rights(tmp_path: Path) -> None:
     assert "CAP_BPF and CAP_PERFMON" in done.stderr
 
 
+@pytest.mark.native
 def test_a_full_disk_and_a_reader_that_goes_away(tmp_path: Path) -> None:
     full = run("run", "opensnoop", "--duration", "2", "--format", "json", "-o", "/dev/full")
     assert (full.returncode, full.stderr) == (1, "ebtop: cannot write the output: No space left on device\n")
@@ -170,6 +145,7 @@ def test_a_full_disk_and_a_reader_that_goes_away(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
 
 
+@pytest.mark.native
 def test_the_caller_of_sudo_is_who_runs_the_command(tmp_path: Path) -> None:
     for_others()
     nobody = pwd.getpwnam("nobody")
@@ -191,6 +167,7 @@ def test_the_caller_of_sudo_is_who_runs_the_command(tmp_path: Path) -> None:
     assert {e["uid"] for e in events} == {nobody.pw_uid}
 
 
+@pytest.mark.native
 def test_hostile_names_do_nothing_to_a_terminal(tmp_path: Path) -> None:
     script = (
         "import os, ctypes\n"
@@ -205,6 +182,7 @@ def test_hostile_names_do_nothing_to_a_terminal(tmp_path: Path) -> None:
         assert not [c for c in done.stdout + done.stderr if c != "\n" and not c.isprintable()]
 
 
+@pytest.mark.native
 def test_follow_and_focus(tmp_path: Path) -> None:
     shell = "sleep 4; cat /etc/hostname; sh -c 'cat /etc/hosts; sh -c \"cat /etc/passwd\"'; sleep 1"
     parent = started(["sh", "-c", shell], stdout=subprocess.DEVNULL)
@@ -214,6 +192,7 @@ def test_follow_and_focus(tmp_path: Path) -> None:
     assert {"/etc/hosts", "/etc/passwd"} <= paths
 
 
+@pytest.mark.native
 def test_two_tools_at_once_count_the_same(tmp_path: Path) -> None:
     first = Background(tmp_path / "a.json", "execsnoop")
     first.wait_until_it_sees("true")

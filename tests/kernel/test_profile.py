@@ -22,6 +22,7 @@ def on_top(found: Output) -> Counter[str]:
     return counted
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("way", WAYS[:2])
 def test_three_seconds_in_one_function(tmp_path: Path, way: str) -> None:
     found = trace(tmp_path, "profile", loads.command("burn", 3), way)
@@ -33,6 +34,7 @@ def test_three_seconds_in_one_function(tmp_path: Path, way: str) -> None:
     assert len(hottest["frames"]) > 1
 
 
+@pytest.mark.native
 def test_names_of_cplusplus(tmp_path: Path) -> None:
     found = trace(tmp_path, "profile", loads.command("burnxx", 1))
     name = on_top(found).most_common(1)[0][0]
@@ -41,6 +43,7 @@ def test_names_of_cplusplus(tmp_path: Path) -> None:
     assert not name.startswith("_Z")
 
 
+@pytest.mark.native
 def test_another_frequency(tmp_path: Path) -> None:
     found = trace(tmp_path, "profile", loads.command("burn", 1), "--frequency=499")
     assert abs(on_top(found).total() - 499) <= 60
@@ -53,6 +56,7 @@ def test_processes_that_are_gone_before_the_tick(tmp_path: Path) -> None:
     assert counted["burn_here"] > 60
 
 
+@pytest.mark.native
 def test_functions_of_a_perf_map(tmp_path: Path) -> None:
     """A program that makes code at run time names it in /tmp/perf-PID.map, as V8, the JVM and .NET do."""
     jit = tmp_path / "jit.c"

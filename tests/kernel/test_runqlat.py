@@ -39,6 +39,7 @@ def our_buckets(found: dict[str, object]) -> list[Bucket]:
     return [(low / 1000, high / 1000, count) for low, high, count in buckets]
 
 
+@pytest.mark.native
 def test_beside_libbpf_tools(tmp_path: Path) -> None:
     peer = next(
         (p for p in ("/usr/sbin/runqlat", "/usr/bin/runqlat", "/usr/sbin/libbpf-runqlat") if shutil.which(p)), ""

@@ -14,6 +14,7 @@ from tests import loads
 from tests.kernel.ebtop import WAYS, trace
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("mode", [[], ["nonblocking"]])
 def test_every_connect(tmp_path: Path, way: str, mode: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import struct
 import subprocess
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from ebtop import registry
+from ebtop.arguments import way_to_attach
 from ebtop.capture import tracer
 from ebtop.capture.headers import offsets_header, used_members
 from ebtop.capture.program import Program, all_sources, bpf_folder
@@ -30,7 +32,9 @@ def test_no_tool_is_broken() -> None:
 def test_a_program_has_what_its_declaration_names(tool: registry.Tool) -> None:
     program = Program(tool.name, tool)
     functions = {probe.function for slot in tool.slots for alternative in slot.alternatives for probe in alternative}
-    assert functions <= set(re.findall(r"^int (\w+)\(", program.text, re.MULTILINE))
+    # What BCC names after its target is known by the #ifdef around it.
+    trampolines = re.findall(r"#ifdef WITH_(\w+)\nK(?:RET)?FUNC_PROBE\(", program.text)
+    assert functions <= set(re.findall(r"^int (\w+)\(", program.text, re.MULTILINE)) | set(trampolines)
     assert set(re.findall(r"#ifdef WITH_(\w+)", program.text)) <= functions
     for ring in tool.rings:
         fields = set(program.records[ring.struct].names or ())
@@ -161,3 +165,10 @@ def test_the_focus_rule_is_laid_out_as_in_c() -> None:
     assert struct.calcsize(focusmaps._RULE) == 4 + 4 + 8 + 4 + 4 + 16 + 64
     record = layouts(text.replace("u64 comms[FOCUS_COMMS][2]", "u64 comms[8]"))["focus_rule"]
     assert record.itemsize == struct.calcsize(focusmaps._RULE)
+
+
+@pytest.mark.parametrize("word", ["", "raw_tracepoint", "kprobe", "exit_raw_copy"])
+def test_a_way_to_attach_is_a_kind_or_a_function(word: str) -> None:
+    assert way_to_attach(word) == word
+    with pytest.raises(argparse.ArgumentTypeError, match="did you mean"):
+        way_to_attach(f"{word or 'fentry'}x")

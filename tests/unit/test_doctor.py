@@ -1,0 +1,23 @@
+"""What `ebtop doctor` makes of what it finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ebtop.commands import doctor
+
+
+@pytest.mark.parametrize(
+    ("lines", "ok"),
+    [
+        ("ffffffff81000000 T _stext\n", True),
+        ("0000000000000000 A fixed_percpu_data\nffffffff81000000 T _stext\n", True),
+        ("0000000000000000 A fixed_percpu_data\n0000000000000000 T _stext\n", False),
+    ],
+)
+def test_hidden_symbols_are_not_mistaken_for_offsets(tmp_path: Path, lines: str, ok: bool) -> None:
+    file = tmp_path / "kallsyms"
+    file.write_text(lines)
+    assert doctor.kernel_symbols(file).ok is ok

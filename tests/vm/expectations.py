@@ -1,0 +1,114 @@
+"""What each tool must see of a load whose outcome is known: the counts are prime, and must be exact."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import loads
+from tests.kernel.ebtop import Output
+
+# No route leads there from a machine that has the loopback interface only: these connects end before they begin.
+_UNREACHABLE = "import socket\nfor i in range(7): socket.socket().connect_ex(('198.51.100.1', 81))"
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """`command`, given a folder for its files, makes a load; `check` says what was seen of it, or raises."""
+
+    command: Callable[[Path], list[str]]
+    check: Callable[[Output, Path], str]
+
+
+def must(true: bool, seen: object) -> None:
+    """An assertion that says what was seen also where pytest does not explain it."""
+    if not true:
+        raise AssertionError(str(seen))
+
+
+def _shell(*commands: list[str]) -> list[str]:
+    return ["sh", "-c", "; ".join(" ".join(f"'{word}'" for word in words) for words in commands)]
+
+
+def _execs(folder: Path) -> list[str]:
+    missing = str(folder / "missing")
+    return _shell(loads.command("execs", 101, "/bin/true", "x"), loads.command("execs", 53, missing, "y"))
+
+
+def _execs_seen(found: Output, folder: Path) -> str:
+    done = found.where(path="/bin/true", ret=0)
+    failed = found.where(path=str(folder / "missing"), ret=-2)
+    ended = {row["exec_id"] for row in found.of("row") if row["exit_code"] == 0}
+    counts = (len(done), len(failed), len({e["exec_id"] for e in done} & ended))
+    must(counts == (101, 53, 101), f"execs, failed ones, ends: {counts}")
+    must(all(e["argv"] == ["/bin/true", "x"] for e in done), [e["argv"] for e in done[:3]])
+    must(all(e["argv"] == [str(folder / "missing"), "y"] for e in failed), [e["argv"] for e in failed[:3]])
+    return "101 + 53"
+
+
+def _opens(folder: Path) -> list[str]:
+    (folder / "target").touch()
+    return ["sh", "-c", f"cd '{folder}' && '{loads.build('opens')}' target 10007"]
+
+
+def _opens_seen(found: Output, folder: Path) -> str:
+    mine = found.where(path="target")
+    must(len(mine) == 10007, len(mine))
+    places = {e["abspath"] for e in mine}
+    must(places == {str(folder / "target")}, places)
+    must(all(e["ret"] >= 0 and e["latency_ns"] and e["flags"] == ["RDONLY", "CLOEXEC"] for e in mine), mine[0])
+    return "10007"
+
+
+def _connects(_folder: Path) -> list[str]:
+    return _shell(loads.command("connects", 23, 17, 5), [sys.executable, "-S", "-c", _UNREACHABLE.replace("'", '"')])
+
+
+def _connects_seen(found: Output, _folder: Path) -> str:
+    seen = Counter((e["family"], e["daddr"], e["ret"]) for e in found.events)
+    expected = {
+        ("ipv4", "127.0.0.1", 0): 23,
+        ("ipv6", "::1", 0): 17,
+        ("ipv4", "127.0.0.1", -111): 5,
+        ("ipv4", "198.51.100.1", -101): 7,
+    }
+    must(seen == expected, seen)
+    return "23 + 17 + 5 + 7"
+
+
+def _switches(_folder: Path) -> list[str]:
+    return loads.command("switches", "pipes", 2003)
+
+
+def _switches_seen(found: Output, _folder: Path) -> str:
+    """2,004 switches between two threads on one CPU: one wait each, and a few of the scheduler's own making."""
+    total = sum(histogram["total"] for histogram in found.of("histogram"))
+    must(2000 <= total <= 2500, total)
+    return str(total)
+
+
+def _burn(_folder: Path) -> list[str]:
+    return loads.command("burn", 3)
+
+
+def _burn_seen(found: Output, _folder: Path) -> str:
+    """297 samples; an emulated CPU misses those that are due while the host runs something else."""
+    counted: Counter[str] = Counter()
+    for stack in found.of("stack"):
+        counted[stack["frames"][-1] if stack["frames"] else ""] += stack["count"]
+    name, most = counted.most_common(1)[0]
+    must(name == "burn_here", counted.most_common(3))
+    must(150 <= counted.total() <= 342 and most > 0.8 * counted.total(), (counted.total(), most))
+    return f"{counted.total()} samples"
+
+
+EXPECTED = {
+    "execsnoop": Expectation(_execs, _execs_seen),
+    "opensnoop": Expectation(_opens, _opens_seen),
+    "tcpconnect": Expectation(_connects, _connects_seen),
+    "runqlat": Expectation(_switches, _switches_seen),
+    "profile": Expectation(_burn, _burn_seen),
+}
