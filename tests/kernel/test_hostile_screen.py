@@ -284,7 +284,7 @@ def test_the_keeper_takes_two_requests_only(message: bytes, capfd: pytest.Captur
 
 
 BAD = [{"interval_s": 0}, {"interval_s": 1e99}, {"interval_s": True}, {"backlog": -1}, {"backlog": 1 << 60},
-       {"attach": "sh"}, {"attach": ["x"]}, {"measure": 1}, {"perf_buffer": "yes"}, {"screen_pid": -1},
+       {"attach": "sh;id"}, {"attach": ["x"]}, {"measure": 1}, {"perf_buffer": "yes"}, {"screen_pid": -1},
        {"screen_pid": "1"}]  # fmt: skip
 
 
