@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered has no reader
         return 0
+    except ConnectionError as error:
+        arguments.fail(str(error), arguments.CANNOT_RUN)
     return code
 
 

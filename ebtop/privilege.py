@@ -6,10 +6,9 @@ import os
 import pwd
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
-CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39, "CAP_SYS_PTRACE": 19, "CAP_DAC_READ_SEARCH": 2}
-_NEEDED = ("CAP_BPF", "CAP_PERFMON")
+from ebtop import arguments, capability
+
 _ID = re.compile("[0-9]{1,10}")
 _NO_ID = (1 << 32) - 1
 
@@ -24,32 +23,14 @@ class Caller:
     home: str
 
 
-def effective() -> int:
-    """This process's effective capabilities, as a bit mask."""
-    for line in Path("/proc/self/status").read_bytes().split(b"\n"):  # our own name may be any bytes
-        if line.startswith(b"CapEff:"):
-            return int(line.split()[1], 16)
-    return 0
-
-
-def has(name: str) -> bool:
-    """Does this process have the capability?"""
-    return bool(effective() >> CAPABILITIES[name] & 1)
-
-
-def missing() -> list[str]:
-    """The capabilities without which nothing can be traced; CAP_SYS_ADMIN stands for all of them."""
-    return [] if has("CAP_SYS_ADMIN") else [name for name in _NEEDED if not has(name)]
-
-
 def refusal() -> str:
     """One line for someone who may not trace, "" for someone who may."""
-    lacking = missing()
+    lacking = capability.missing()
     if not lacking:
         return ""
     return (
         f"tracing needs {' and '.join(lacking)}, which you do not have: run it as `sudo ebtop`, "
-        "or have root grant them (systemd: AmbientCapabilities=)"
+        f"or have root grant {'it' if len(lacking) == 1 else 'them'} (systemd: AmbientCapabilities=)"
     )
 
 
@@ -84,8 +65,25 @@ def give_up(who: Caller) -> None:
         os.initgroups(who.name, who.gid)
     os.setresgid(who.gid, who.gid, who.gid)
     os.setresuid(who.uid, who.uid, who.uid)
-    if 0 in os.getresuid() or effective():
+    if 0 in os.getresuid() or capability.mask():
         raise RuntimeError("root could not be given up")
     os.environ.update(HOME=who.home, USER=who.name, LOGNAME=who.name)
     for name in [key for key in os.environ if key.startswith("XDG_")]:
         del os.environ[name]  # they may still be root's
+
+
+def become_caller() -> None:
+    """Give up what only capture needs: root for whoever called sudo, granted capabilities for anyone else.
+
+    Root itself stays root. A command that is started may gain privileges of its own, as it could without ebtop.
+    """
+    who = caller()
+    if who:
+        try:
+            give_up(who)
+        except (OSError, RuntimeError) as error:
+            arguments.fail(
+                f"root cannot be given up for uid {who.uid}, who called sudo: {error}", arguments.NOT_PERMITTED
+            )
+    elif os.geteuid() != 0:
+        capability.keep((), new_privileges=True)

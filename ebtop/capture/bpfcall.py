@@ -1,4 +1,4 @@
-"""bpf(2) and perf_event_open(2), as far as capture needs them beside BCC: maps in bulk, statistics, shared maps.
+"""bpf(2) and perf_event_open(2), as far as capture needs them beside BCC: maps in bulk, costs, shared maps.
 
 Layouts: include/uapi/linux/bpf.h, union bpf_attr; include/uapi/linux/perf_event.h, struct perf_event_attr.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -16,23 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_NUMBERS = {"x86_64": (321, 298), "aarch64": (280, 241)}
-_SYS_BPF, _SYS_PERF = _NUMBERS.get(platform.machine(), (0, 0))
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
+from ebtop.capture.bpfsyscall import SYS_BPF, SYS_PERF, bpf, libc
 
 _MAP_CREATE, _LOOKUP, _UPDATE, _DELETE, _NEXT_KEY, _INFO = 0, 1, 2, 3, 4, 15
-_LOOKUP_BATCH, _LOOKUP_DELETE_BATCH, _ENABLE_STATS = 24, 25, 32
+_LOOKUP_BATCH, _LOOKUP_DELETE_BATCH = 24, 25
 MAP_HASH, MAP_ARRAY = 1, 2
-
-
-def _bpf(command: int, attr: bytes | bytearray) -> int:
-    buffer = ctypes.create_string_buffer(bytes(attr), max(len(attr), 128))
-    result = int(_libc.syscall(_SYS_BPF, command, buffer, len(buffer)))
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return result
 
 
 def _address(data: Any) -> int:
@@ -42,16 +29,14 @@ def _address(data: Any) -> int:
 def create_map(kind: int, key_size: int, value_size: int, entries: int, name: str) -> int:
     """A new map's file descriptor (close-on-exec). Raises OSError."""
     attr = struct.pack("<IIIIIII16s", kind, key_size, value_size, entries, 0, 0, 0, name.encode()[:15])
-    fd = _bpf(_MAP_CREATE, attr)
+    fd = bpf(_MAP_CREATE, attr)
     os.set_inheritable(fd, False)
     return fd
 
 
 def _element(command: int, fd: int, key: bytes, value: Any, flags: int = 0) -> None:
     key_buffer = ctypes.create_string_buffer(key, len(key))
-    _bpf(
-        command, struct.pack("<IIQQQ", fd, 0, _address(key_buffer), _address(value) if value is not None else 0, flags)
-    )
+    bpf(command, struct.pack("<IIQQQ", fd, 0, _address(key_buffer), _address(value) if value is not None else 0, flags))
 
 
 def update(fd: int, key: bytes, value: bytes) -> None:
@@ -83,7 +68,7 @@ def keys(fd: int, size: int, limit: int = 1 << 20) -> list[bytes]:
     while len(found) < limit:
         pointer = _address(previous) if previous is not None else 0
         try:
-            _bpf(_NEXT_KEY, struct.pack("<IIQQ", fd, 0, pointer, _address(following)))
+            bpf(_NEXT_KEY, struct.pack("<IIQQ", fd, 0, pointer, _address(following)))
         except OSError as error:
             if error.errno == errno.ENOENT:
                 break
@@ -105,7 +90,7 @@ class MapShape:
 
 def _info(fd: int, size: int) -> bytes:
     buffer = ctypes.create_string_buffer(size)
-    _bpf(_INFO, struct.pack("<IIQ", fd, size, _address(buffer)))
+    bpf(_INFO, struct.pack("<IIQ", fd, size, _address(buffer)))
     return buffer.raw
 
 
@@ -125,11 +110,6 @@ def program_runs(fd: int) -> tuple[int, int, int]:
     return run_ns, run_count, missed
 
 
-def enable_stats() -> int:
-    """Switch BPF run-time statistics on for as long as the returned descriptor is open. Raises OSError (before 5.8)."""
-    return _bpf(_ENABLE_STATS, struct.pack("<I", 0))
-
-
 def _batch(
     command: int, fd: int, token: int, cursor: Any, keys_out: int, values_out: int, room: int
 ) -> tuple[int, bool]:
@@ -137,7 +117,7 @@ def _batch(
     next_cursor = _address(cursor)
     attr = bytearray(struct.pack("<QQQQIIQQ", token, next_cursor, keys_out, values_out, room, fd, 0, 0))
     buffer = ctypes.create_string_buffer(bytes(attr), 128)
-    result = int(_libc.syscall(_SYS_BPF, command, buffer, len(buffer)))
+    result = int(libc.syscall(SYS_BPF, command, buffer, len(buffer)))
     code = ctypes.get_errno() if result < 0 else 0
     copied = struct.unpack_from("<I", buffer.raw, 32)[0]
     if code not in {0, errno.ENOENT}:
@@ -182,7 +162,7 @@ def perf_buffer_event(cpu: int, wakeup_bytes: int) -> int:
     struct.pack_into("<IIQQQQQI", attr, 0, 1, size, 10, 1, raw, 0, watermark, wakeup_bytes)
     buffer = ctypes.create_string_buffer(bytes(attr), size)
     cloexec = 8
-    fd = int(_libc.syscall(_SYS_PERF, buffer, -1, cpu, -1, cloexec))
+    fd = int(libc.syscall(SYS_PERF, buffer, -1, cpu, -1, cloexec))
     if fd < 0:
         code = ctypes.get_errno()
         raise OSError(code, f"perf_event_open: {os.strerror(code)}")

@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from queue import Empty, SimpleQueue
+from functools import partial
+from queue import Empty, Queue
 
 from ebtop import registry
-from ebtop.capture import tracefs
+from ebtop.capture import private, statistics, tracefs
 from ebtop.capture.btf import BtfError
+from ebtop.capture.commands import check, chosen_options
 from ebtop.capture.compiler import Compilers
 from ebtop.capture.distroheaders import REMEDY, kernel_types
 from ebtop.capture.focusmaps import FocusError, FocusMaps
@@ -50,6 +53,8 @@ from ebtop.tick import (
 from ebtop.tool import Attach, Kind, Probe, Slot, Tool
 
 _FIRST_TICK_S = 0.03
+_MOST_WAITING = 256
+"""Commands; whoever sends faster has to wait."""
 _FLOOD = 4 << 20
 """Bytes that make a tick before its time."""
 _FOLLOW = "focus"
@@ -71,12 +76,12 @@ class Running:
 
 
 class Capture:
-    """Everything of the root process. `commands` and `output` are file descriptors."""
+    """Everything of the process that traces. `commands` and `output` are file descriptors."""
 
-    def __init__(self, settings: Settings, commands: int, output: int) -> None:
+    def __init__(self, settings: Settings, commands: int, output: int, keeper: socket.socket) -> None:
         self._settings, self._output = settings, Writer(output)
         self._compilers = Compilers(most=min(2, len(online_cpus())))
-        self._queue: SimpleQueue[Command] = SimpleQueue()
+        self._queue: Queue[Command] = Queue(_MOST_WAITING)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._symbols = Symbolizer()
         self._identities = KnownIdentities()
@@ -86,11 +91,12 @@ class Capture:
         self._loading: dict[str, Program] = {}
         self._following: Loaded | None = None
         self._stopping = False
+        self._reason = ""
         self._poll = select.epoll()
         self._no_tracefs = tracefs.ensure()
         self._no_headers = ""
         self._headers = self._make_headers()
-        self._stopwatch = Stopwatch(settings.measure)
+        self._stopwatch = Stopwatch(settings.measure, partial(statistics.ask, keeper))
         self._exclude_ourselves()
         threading.Thread(target=self._read_commands, args=(commands,), daemon=True).start()
         threading.Thread(target=self._drain, daemon=True).start()
@@ -112,9 +118,10 @@ class Capture:
     def _read_commands(self, fd: int) -> None:
         try:
             for command in CommandReader(fd):
+                check(command)
                 self._enqueue(command)
         except (WireError, OSError) as error:
-            os.write(2, f"ebtop capture: {error}\n".encode())
+            self._reason = f"capture was told what it does not understand: {error}"
         self._enqueue(Stop())  # the other side has gone, or talks nonsense
 
     def _enqueue(self, command: Command) -> None:
@@ -164,13 +171,16 @@ class Capture:
         return any(started)
 
     def _obey(self) -> None:
-        while not self._stopping:
+        for _ in range(_MOST_WAITING):
             try:
                 command = self._queue.get_nowait()
             except Empty:
                 return
             for message in self._do(command):
                 self._output.send(message)
+            if self._stopping:
+                return
+        self._wake()  # there may be more, and a tick may be due in between
 
     def _do(self, command: Command) -> Iterator[Message]:
         match command:
@@ -196,10 +206,11 @@ class Capture:
         if not self._headers:
             yield self._failed(command.tool, self._no_headers, REMEDY)
             return
-        options = {option.name: option.default for option in tool.options}
-        for name, value in command.options.items():
-            if name in options:
-                options[name] = int(value)
+        try:
+            options = chosen_options(tool, command.options)
+        except ValueError as error:
+            yield self._failed(command.tool, str(error), "")
+            return
         self._ask(tool.name, tool, self._slots(tool), options)
         yield ToolState(tool.name, Phase.LOADING)
 
@@ -318,7 +329,7 @@ class Capture:
             running.tracer.detach()
         time.sleep(0.005)  # programs that are running now finish their record
         self._tick()
-        self._output.send(Gone(""))
+        self._output.send(Gone(self._reason))
 
 
 _FOLLOW_SLOTS = (
@@ -327,10 +338,12 @@ _FOLLOW_SLOTS = (
 )
 
 
-def main(settings: str, commands: int, output: int) -> int:
+def main(settings: str, commands: int, output: int, keeper: socket.socket) -> int:
     """Run until told to stop: the process's exit code."""
     try:
-        Capture(Settings.decode(settings), commands, output).run()
+        Capture(Settings.decode(settings), commands, output, keeper).run()
     except BrokenPipeError:
         return 0  # nobody reads any more
+    finally:
+        private.leave()
     return 0

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from ebtop.capture import tracefs
+from ebtop.capture import private, tracefs
 from ebtop.capture.btf import BtfError, KernelTypes, Member
 
 REMEDY = "a kernel with BTF (CONFIG_DEBUG_INFO_BTF=y) is needed, or the headers of this one and gcc 12 or newer"
@@ -55,7 +55,7 @@ class HeaderTypes:
         release = release or platform.release()
         self.build = Path(modules, release, "build")
         _check(self.build, release)
-        with tempfile.TemporaryDirectory(prefix="ebtop-") as folder:
+        with tempfile.TemporaryDirectory(prefix="layouts-", dir=private.folder()) as folder:
             self._types = KernelTypes(_compiled(self.build, _source(structs), Path(folder)))
 
     def member(self, struct: str, path: str) -> Member | None:
@@ -101,7 +101,7 @@ def _command(compiler: str, build: Path) -> list[str]:
 def _compiled(build: Path, source: str, folder: Path) -> str:
     """The path of an object file with the layouts. Raises BtfError with what the compilers said."""
     file, target = folder / "layouts.c", folder / "layouts.o"
-    file.write_text(source)
+    private.create(file, source)
     told = "gcc is not installed"
     for name in _COMPILERS:
         compiler = shutil.which(name, path=_SEARCHED)

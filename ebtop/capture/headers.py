@@ -8,16 +8,15 @@ their offsets, as BTF has them, become kernel_offsets.h.
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import re
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+from ebtop.capture import private
 from ebtop.capture.btf import Member
 
 _USE = re.compile(r"\bK(?:READ|LOAD|ADDR|HAS|OFFSET)\(")
@@ -135,35 +134,22 @@ def _contents(offsets: str) -> dict[str, str]:
     return files
 
 
-def private_base() -> Path:
-    """A folder that only we can write: below /run for root, in the user's runtime or cache folder otherwise.
-
-    Raises OSError when it exists but belongs to someone else or is open to others.
-    """
-    if os.geteuid() == 0:
-        base = Path("/run/ebtop")
-    else:
-        base = Path(os.environ.get("XDG_RUNTIME_DIR") or Path.home() / ".cache") / "ebtop"
-    base.mkdir(mode=0o700, exist_ok=True)
-    found = base.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        raise PermissionError(f"{base} is not a folder of our own (owner {found.st_uid}, mode {found.st_mode:o})")
-    return base
-
-
 def write_tree(offsets: str) -> Path:
-    """The tree with this kernel_offsets.h, made whole under a private folder and then named by its content."""
+    """The tree with this kernel_offsets.h, made whole under a private folder and then named by its content.
+
+    Raises OSError where no folder of our own can be had.
+    """
     files = _contents(offsets)
     digest = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:16]
-    base = private_base()
+    base = private.folder()
     target = base / f"headers-{digest}"
     if target.is_dir():
         return target
     scratch = Path(tempfile.mkdtemp(prefix="making-", dir=base))
     for name, content in files.items():
         path = scratch / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.create(path, content)
     try:
         scratch.rename(target)
     except OSError:

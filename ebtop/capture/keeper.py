@@ -3,6 +3,9 @@
 The screen has given root up by then and could not. This process stays small: it forks, and only the child imports.
 On the socket FD each request is one message of JSON: {"start": settings} is answered with the child's two pipes,
 {"why": true} with how the last child ended. When the socket closes, it ends; capture ends by itself at its closed pipe.
+
+Capture has a socket to it, too: any message is answered with a descriptor that keeps the kernel's BPF statistics on
+while it is open. That takes CAP_SYS_ADMIN, which so stays out of the process that reads what others wrote.
 """
 
 from __future__ import annotations
@@ -11,10 +14,15 @@ import contextlib
 import fcntl
 import json
 import os
+import resource
+import select
 import signal
 import socket
 import sys
 import time
+
+from ebtop import capability
+from ebtop.capture import statistics, tracefs
 
 _MESSAGE = 1 << 16
 
@@ -22,8 +30,9 @@ _MESSAGE = 1 << 16
 class Keeper:
     """Keeps at most one capture process."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
+    def __init__(self, sock: socket.socket, screen_pid: int) -> None:
+        self._socket, self._screen_pid = sock, screen_pid
+        self._statistics: socket.socket | None = None
         self._child = 0
         self._errors = -1
 
@@ -32,6 +41,7 @@ class Keeper:
         self.why()
         commands_read, commands_write = os.pipe()
         output_read, output_write = os.pipe()
+        self._statistics, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with contextlib.suppress(OSError):  # a user's limit on pipe sizes only makes it slower
             fcntl.fcntl(output_write, fcntl.F_SETPIPE_SZ, 1 << 20)
         self._errors = os.memfd_create("ebtop-errors")
@@ -40,8 +50,10 @@ class Keeper:
             os.close(commands_write)
             os.close(output_read)
             self._socket.close()
+            self._statistics.close()
             os.dup2(self._errors, 2)
-            _capture(settings, commands_read, output_write)
+            _capture(settings, commands_read, output_write, theirs)
+        theirs.close()
         os.close(commands_read)
         os.close(output_write)
         return [commands_write, output_read]
@@ -50,6 +62,9 @@ class Keeper:
         """How the last capture ended; it is ended if it still runs."""
         if not self._child:
             return "it was not started"
+        if self._statistics:
+            self._statistics.close()
+            self._statistics = None
         pid, status = self._wait_a_little()
         if not pid:  # its stream has ended, and yet it lives
             os.kill(self._child, signal.SIGKILL)
@@ -75,26 +90,41 @@ class Keeper:
     def serve(self) -> None:
         """Until the screen has gone."""
         while True:
-            raw = self._socket.recv(_MESSAGE)
-            if not raw:
-                return
-            request = json.loads(raw)
-            if "start" in request:
-                fds = self.start(json.dumps(request["start"]))
+            capture = [self._statistics] if self._statistics else []
+            readable = select.select([self._socket, *capture], [], [])[0]
+            if self._socket in readable:
+                raw = self._socket.recv(_MESSAGE)
+                if not raw:
+                    return
+                self._answer(json.loads(raw))
+            elif self._statistics and not statistics.hand_out(self._statistics):
+                self._statistics.close()
+                self._statistics = None
+
+    def _answer(self, request: object) -> None:
+        """Whoever is at the other end may have been taken over: it gets a capture, or the reason, and nothing else."""
+        match request:
+            case {"start": dict(settings)}:
+                if settings.get("screen_pid"):
+                    settings["screen_pid"] = self._screen_pid  # whose memory is told, root's rights or not
+                fds = self.start(json.dumps(settings))
                 socket.send_fds(self._socket, [b"started"], fds)
                 for fd in fds:
                     os.close(fd)
-            else:
+            case {"why": True}:
                 self._socket.send(self.why().encode()[:_MESSAGE])
+            case _:
+                raise ValueError("neither start nor why")
 
 
-def _capture(settings: str, commands: int, output: int) -> None:
+def _capture(settings: str, commands: int, output: int, keeper: socket.socket) -> None:
     """Never returns."""
     code = 1
     try:
+        capability.keep(capability.CAPTURE)
         from ebtop.capture import capture  # only here: the keeper itself has no use for NumPy
 
-        code = capture.main(settings, commands, output)
+        code = capture.main(settings, commands, output, keeper)
     except BaseException:  # noqa: BLE001  the child must not return into the keeper's loop
         sys.excepthook(*sys.exc_info())
     finally:
@@ -107,8 +137,22 @@ def main() -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's linear algebra is not used: 30 MB and idle threads less
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the screen decides when it ends; the last tick must not be lost
-    with contextlib.suppress(ConnectionError):
-        Keeper(socket.socket(fileno=int(sys.argv[1]))).serve()
+    sock, screen_pid = socket.socket(fileno=int(sys.argv[1])), os.getppid()
+    try:
+        _settle_down()
+        with contextlib.suppress(ConnectionError):
+            Keeper(sock, screen_pid).serve()
+    except (OSError, ValueError, RecursionError) as error:
+        sys.exit(f"ebtop keeper: {error}")
+
+
+def _settle_down() -> None:
+    """Do what takes root once, then give up what capture does not need either."""
+    os.umask(0o077)
+    with contextlib.suppress(OSError, ValueError):  # before Linux 5.11 maps count as locked memory
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    tracefs.ensure()
+    capability.keep(capability.KEEPER)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ import json
 import os
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from ebtop import capability
 from ebtop.capture import bcclib
 from ebtop.capture.bcclib import Bcc, BccError, Compiled
 from ebtop.tool import Attach, Probe
@@ -83,7 +83,7 @@ class _Complaints:
 
     def __enter__(self) -> Self:
         sys.stderr.flush()
-        self._file = tempfile.TemporaryFile()
+        self._file = os.fdopen(os.memfd_create("complaints"), "w+b")
         self._saved = os.dup(2)
         os.dup2(self._file.fileno(), 2)
         return self
@@ -291,4 +291,5 @@ def serve(sock: socket.socket) -> None:
 
 
 if __name__ == "__main__":
+    capability.keep(capability.LOADER)
     serve(socket.socket(fileno=int(sys.argv[1])))

@@ -6,9 +6,8 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from ebtop.capture import bpfcall
 from ebtop.memory import pss
 from ebtop.tick import Vitals
 
@@ -62,12 +61,13 @@ def vitals(cost: OwnCost, focus: str, focus_pids: int, compilers: Iterable[int])
 
 class Stopwatch:
     """The kernel's BPF statistics, switched on for a twentieth of the time: timing every run of every program would
-    add a quarter to what ebtop costs the programs it watches. Off when the descriptor is closed, whatever happens."""
+    add a quarter to what ebtop costs the programs it watches. `switch_on` gives the descriptor that does it, or raises
+    OSError; off when it is closed, whatever happens."""
 
     SHARE = 0.05
 
-    def __init__(self, wanted: bool) -> None:
-        self._wanted = wanted
+    def __init__(self, wanted: bool, switch_on: Callable[[], int]) -> None:
+        self._wanted, self._switch_on = wanted, switch_on
         self._fd = -1
         self._since = self._last = time.monotonic()
 
@@ -80,10 +80,10 @@ class Stopwatch:
         if not self._wanted or self._fd >= 0:
             return
         try:
-            self._fd = bpfcall.enable_stats()
+            self._fd = self._switch_on()
             self._since = time.monotonic()
         except OSError:
-            self._wanted = False  # before Linux 5.8: costs are then not shown
+            self._wanted = False  # not allowed, or before Linux 5.8: costs are then not shown
 
     def stop(self) -> float:
         """End the measurement: what it must be multiplied by to stand for all the time since the last one."""

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 from ebtop import arguments, privilege
 from ebtop.arguments import UsageError
-from ebtop.commands.run import become_caller, capture_settings, check_command, tool_options
+from ebtop.commands.run import capture_settings, check_command, tool_options
 from ebtop.endings import SIGNALS, code
 from ebtop.memory import settle
 from ebtop.namespaces import nested_pids
@@ -59,7 +59,7 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
         notes += ("pids are the host's",) if nested_pids() else ()
         settings = capture_settings(args, INTERVAL_S, BACKLOG, measure=True)
         keeper.request(settings)  # it starts while we import what the screen needs
-        become_caller()
+        privilege.become_caller()
         return _show(args, command, keeper, notes, lambda: keeper.request(settings))
     finally:
         keeper.close()

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ebtop import privilege
+from ebtop import capability, privilege
 from ebtop.namespaces import NESTED, nested_pids
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace, _command: list[str] | None) -> int:
     """Look, try every tool where that is permitted, and print."""
     checks = list(look())
-    states = try_tools() if not privilege.missing() else []
+    states = try_tools() if not capability.missing() else []
     if args.json:
         tools = [asdict(state) for state in states]
         sys.stdout.write(json.dumps({"checks": [asdict(c) for c in checks], "tools": tools}) + "\n")
@@ -69,12 +69,15 @@ def _rights() -> Check:
 
 
 def _capabilities() -> Iterator[Check]:
-    costs = {
-        "CAP_SYS_PTRACE": "names of functions and details of other users' processes",
-        "CAP_DAC_READ_SEARCH": "symbols of files that only their owners may read; tracepoint ids in tracefs",
-    }
-    for name, cost in costs.items():
-        yield Check(name, privilege.has(name), f"needed for {cost}", f"without it there are no {cost}")
+    """What each is for, and what is not there without it; those that this kernel has not are part of CAP_SYS_ADMIN."""
+    held, newest = capability.mask(), capability.newest()
+    whole = held >> capability.NUMBERS[capability.SYS_ADMIN] & 1
+    for known in capability.TABLE:
+        if known.number > newest:
+            continue
+        stands_in = " (CAP_SYS_ADMIN stands in)" if whole and known.number >= capability.NUMBERS["CAP_PERFMON"] else ""
+        ok = bool(held >> known.number & 1 or stands_in)
+        yield Check(known.name, ok, known.purpose, "" if ok else f"without it: {known.without}")
 
 
 def _bcc() -> Check:
@@ -88,9 +91,12 @@ def _tracefs() -> Check:
     from ebtop.capture import tracefs
 
     place = tracefs.found()
-    may_mount = privilege.has("CAP_SYS_ADMIN")
-    detail = str(place) if place else f"not mounted{'; ebtop mounts it when it starts' if may_mount else ''}"
-    return Check("tracefs", bool(place) or may_mount, detail, "mount -t tracefs tracefs /sys/kernel/tracing")
+    may_mount = capability.has(capability.SYS_ADMIN)
+    unreadable = next((f"{where} may not be read" for where in tracefs.PLACES if tracefs.mounted(where)), "")
+    mounts = "; ebtop mounts it when it starts" if may_mount else ""
+    detail = str(place) if place else unreadable or f"not mounted{mounts}"
+    remedy = "CAP_DAC_READ_SEARCH" if unreadable else "mount -t tracefs tracefs /sys/kernel/tracing"
+    return Check("tracefs", bool(place) or may_mount, detail, remedy)
 
 
 def kernel_symbols(kallsyms: Path = Path("/proc/kallsyms")) -> Check:
@@ -130,6 +136,7 @@ def try_tools() -> list[ToolState]:
     states: list[ToolState] = []
     try:
         keeper.request(Settings(screen_pid=os.getpid()))
+        privilege.become_caller()
         source = keeper.source()
         for tool in registry.tools():
             source.send(Load(tool.name))
@@ -152,13 +159,13 @@ def print_all(checks: list[Check], states: list[ToolState]) -> None:
 
     lines = []
     for check in checks:
-        lines.append(f"{'ok' if check.ok else '--':<3} {check.name:<20} {check.detail}")
+        lines.append(f"{'ok' if check.ok else '--':<3} {check.name:<22} {check.detail}")
         if not check.ok and check.remedy:
-            lines.append(f"    {'':<20} -> {check.remedy}")
+            lines.append(f"    {'':<22} -> {check.remedy}")
     for state in states:
         works = not state.reason
-        lines.append(f"{'ok' if works else '--':<3} {state.tool:<20} {', '.join(state.probes) or state.reason}")
-        lines += [f"    {'':<20} tried {probe}: {error}" for probe, error in state.tried]
+        lines.append(f"{'ok' if works else '--':<3} {state.tool:<22} {', '.join(state.probes) or state.reason}")
+        lines += [f"    {'':<22} tried {probe}: {error}" for probe, error in state.tried]
         if state.remedy:
-            lines.append(f"    {'':<20} -> {state.remedy}")
+            lines.append(f"    {'':<22} -> {state.remedy}")
     sys.stdout.write("".join(f"{sanitise(line)}\n" for line in lines))

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ebtop import arguments, privilege
+from ebtop import arguments, outfile, privilege
 from ebtop.arguments import UsageError
 from ebtop.endings import SIGNALS
 from ebtop.memory import settle
@@ -65,7 +65,7 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
         focus = arguments.focus_from(args)
         options = tool_options(tool, args)
         keeper.request(capture_settings(args, interval_s(args.output), backlog(), measure=False))
-        become_caller()
+        privilege.become_caller()
         if nested_pids():
             sys.stderr.write(f"ebtop: {NESTED}\n")
         stream = open_output(args.output)
@@ -89,18 +89,6 @@ def interval_s(output: str | None) -> float:
 def backlog() -> int:
     """How many bytes may wait on this machine."""
     return min(MOST_BACKLOG, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8)
-
-
-def become_caller() -> None:
-    """Give root up for whoever called sudo; end where that cannot be done."""
-    who = privilege.caller()
-    if who:
-        try:
-            privilege.give_up(who)
-        except (OSError, RuntimeError) as error:
-            arguments.fail(
-                f"root cannot be given up for uid {who.uid}, who called sudo: {error}", arguments.NOT_PERMITTED
-            )
 
 
 def capture_settings(args: argparse.Namespace, interval_s: float, backlog: int, measure: bool) -> Any:
@@ -139,7 +127,7 @@ def open_output(path: str | None) -> BinaryIO:
     if path is None:
         return os.fdopen(os.dup(1), "wb", buffering=1 << 20)
     try:
-        return Path(path).open("wb", buffering=1 << 20)
+        return outfile.open_output(path)
     except OSError as error:
         raise UsageError(f"cannot write {path!r}: {error.strerror}") from error
 

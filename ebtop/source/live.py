@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # NumPy takes its time to import; until the keeper runs nothi
     from ebtop.tick import Command, Message
 
 _MESSAGE = 1 << 16
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "XDG_RUNTIME_DIR")
+"""All that capture is told of the caller's environment: bcc, the loader and allocators take orders from others."""
 
 
 class Keeper:
@@ -28,7 +30,7 @@ class Keeper:
         command = [sys.executable, "-I", "-m", "ebtop.capture.keeper", str(theirs.fileno())]
         self._process = subprocess.Popen(
             command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd="/",
-            start_new_session=True,
+            start_new_session=True, env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         )  # fmt: skip
         theirs.close()
         self._socket = ours
@@ -72,15 +74,22 @@ class LiveSource:
 
     def messages(self) -> Iterator[Message]:
         """Messages as they come, a Gone at the end whatever happens."""
+        from ebtop.registry import tools
+        from ebtop.source.fit import Fit, UnfitError
         from ebtop.source.wire import Reader, WireError
         from ebtop.tick import Gone
 
-        reason = ""
+        reason, fit = "", Fit(tools())
         try:
             for message in Reader(self._output):
+                fit.check(message)
                 yield message
                 if isinstance(message, Gone):
                     return
+        except UnfitError as error:
+            self._keeper.why()  # it is ended, as it is not what it was
+            yield Gone(f"capture was ended: {error}")
+            return
         except (WireError, OSError) as error:
             reason = f": {error}"
         yield Gone("" if self._closed else f"capture has ended, {self._keeper.why()}{reason}")

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, fields
+
+_RANGES: dict[str, tuple[type, float, float]] = {
+    "interval_s": (float, 0.02, 3600.0), "backlog": (int, 1 << 16, 16 << 30), "screen_pid": (int, 0, 1 << 31),
+}  # fmt: skip
+_WORD = re.compile("[a-z0-9_]{0,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,5 +30,15 @@ class Settings:
 
     @classmethod
     def decode(cls, raw: str) -> Settings:
-        """From JSON."""
-        return cls(**json.loads(raw))
+        """From JSON that may come from anyone. Raises ValueError, in one line, for what is none of it."""
+        given = json.loads(raw)
+        if type(given) is not dict or given.keys() != {field.name for field in fields(cls)}:
+            raise ValueError("these are not the settings of this version")
+        for name, (kind, least, most) in _RANGES.items():
+            if type(given[name]) not in {int, kind} or not least <= given[name] <= most:
+                raise ValueError(f"the setting {name} is no {kind.__name__} from {least} to {most}")
+        if type(given["perf_buffer"]) is not bool or type(given["measure"]) is not bool:
+            raise ValueError("a setting is neither true nor false")
+        if type(given["attach"]) is not str or not _WORD.fullmatch(given["attach"]):
+            raise ValueError("no kind of probe, nor a function")
+        return cls(**given)

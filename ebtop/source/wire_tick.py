@@ -59,7 +59,8 @@ def _decode_names(value: Any) -> Names:
         keys, known = items(pair, 2)
         _only({int}, items(keys))
         _only({int, str}, items(known, len(keys)))
-        names[domain] = dict(zip(keys, known, strict=True))
+        string("".join(name for name in known if type(name) is str))  # all at once
+        names[string(domain)] = dict(zip(keys, known, strict=True))
     return names
 
 

@@ -104,9 +104,14 @@ def _real(value: Any) -> float:
 
 
 def string(value: Any) -> str:
-    """A str."""
+    """A str that stands for bytes: JSON can hold halves of characters that no program can write again."""
     if type(value) is not str:
         raise WireError("text was expected")
+    if not value.isascii():
+        try:
+            value.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise WireError("text was expected, not half a character") from None
     return value
 
 
@@ -145,7 +150,7 @@ def mapping(value: Any) -> dict[str, Any]:
 
 
 def _mapping(inner: Decoder) -> Decoder:
-    return lambda value: {key: inner(item) for key, item in mapping(value).items()}
+    return lambda value: {string(key): inner(item) for key, item in mapping(value).items()}
 
 
 def _member(hint: type[enum.Enum]) -> Decoder:

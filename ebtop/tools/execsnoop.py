@@ -17,7 +17,8 @@ def split_args(raw: bytes, size: int, count: int) -> list[str]:
 def argv(batch: Batch, _names: Names) -> Sequence[Value]:
     """The `argv` column."""
     rows = zip(batch["args"].tolist(), batch["args_len"].tolist(), batch["argc"].tolist(), strict=True)
-    return [split_args(raw, size, count) for raw, size, count in rows]
+    room = batch["args"].dtype.itemsize  # a length beyond it is a lie, and filling it up would take gigabytes
+    return [split_args(raw, min(size, room), count) for raw, size, count in rows]
 
 
 def truncated(batch: Batch, _names: Names) -> Sequence[Value]:

@@ -61,7 +61,7 @@ def one_line(done: subprocess.CompletedProcess[bytes]) -> None:
 @pytest.mark.parametrize("uid", ["4294967294", "4294967295", "9" * 5000, "٣", "junk"])
 def test_sudo_of_nobody(uid: str, tmp_path: Path) -> None:
     """Root has been given up, or cannot be, or nobody called."""
-    script = "import os\nfrom ebtop.commands import run\nrun.become_caller()\nprint(os.getresuid())\n"
+    script = "import os\nfrom ebtop import privilege\nprivilege.become_caller()\nprint(os.getresuid())\n"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False,
                           env={**os.environ, "SUDO_UID": uid, "SUDO_GID": uid})  # fmt: skip
     one_line(done)
@@ -73,7 +73,6 @@ def test_sudo_of_nobody(uid: str, tmp_path: Path) -> None:
 
 @needs_root
 def test_root_that_cannot_be_given_up_is_said_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ebtop.commands import run
 
     def refuse(_who: object) -> None:
         raise OSError(22, "Invalid argument")
@@ -82,7 +81,7 @@ def test_root_that_cannot_be_given_up_is_said_and_not_kept(monkeypatch: pytest.M
     monkeypatch.setenv("SUDO_GID", "1000")
     monkeypatch.setattr(privilege, "give_up", refuse)
     with pytest.raises(SystemExit) as caught:
-        run.become_caller()
+        privilege.become_caller()
     assert caught.value.code == 3
 
 

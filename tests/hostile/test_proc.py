@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ebtop import arguments, privilege
+from ebtop import arguments, capability
 from ebtop.resolve import cgroup, mappings, perfmap, process, regularfile
 from ebtop.resolve.container import container_of
 from ebtop.resolve.kallsyms import KernelSymbols
@@ -102,9 +102,9 @@ def test_our_own_name_may_be_any_bytes() -> None:
     names: list[int] = []
 
     def renamed() -> None:
-        before = privilege.effective()
+        before = capability.mask()
         ctypes.CDLL(None).prctl(15, b"\xff\rCapEff:\tf", 0, 0, 0)
-        names.extend([before, privilege.effective()])
+        names.extend([before, capability.mask()])
 
     thread = threading.Thread(target=renamed)
     thread.start()

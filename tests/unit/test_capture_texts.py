@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import stat
 import struct
 import subprocess
 from pathlib import Path
@@ -15,8 +13,8 @@ import pytest
 
 from ebtop import registry
 from ebtop.arguments import way_to_attach
-from ebtop.capture import headers, tracer
-from ebtop.capture.headers import offsets_header, private_base, used_members
+from ebtop.capture import tracer
+from ebtop.capture.headers import offsets_header, used_members
 from ebtop.capture.program import Program, all_sources, bpf_folder
 from ebtop.capture.records import layouts
 from ebtop.capture.streams import stride, wake_every
@@ -142,24 +140,6 @@ def test_messages_of_the_compiler_name_our_files() -> None:
     assert re.fullmatch(r"focus\.h:\d+:5: error: no", told)
     number = int(told.split(":")[1])
     assert "focus_comm(struct" in (bpf_folder() / "include" / "focus.h").read_text().split("\n")[number - 1]
-
-
-def test_the_private_folder_must_be_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(headers.os, "geteuid", lambda: os.getuid() or 12345)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    if os.getuid() == 0:
-        with pytest.raises(PermissionError, match="not a folder of our own"):
-            private_base()
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (tmp_path / "ebtop").rmdir()
-    (tmp_path / "ebtop").symlink_to(elsewhere)
-    with pytest.raises(OSError, match="ebtop"):
-        private_base()
-    monkeypatch.setattr(headers.os, "geteuid", os.getuid)
-    (tmp_path / "ebtop").unlink()
-    if os.getuid():
-        assert stat.S_IMODE(private_base().stat().st_mode) == 0o700
 
 
 def test_sources_compile_without_unknown_members() -> None:

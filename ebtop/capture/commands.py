@@ -1,0 +1,65 @@
+"""What the unprivileged side may ask for: commands whose values make no sense end the conversation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from ebtop.source.wire import WireError
+from ebtop.tick import Command, Focus, Load, Resolve, SetFocus, Unload
+from ebtop.tool import Tool
+
+_MOST_PID = 1 << 22
+"""PID_MAX_LIMIT of Linux include/linux/threads.h."""
+_MOST_PIDS = 65536
+_MOST_NAME = 64
+_MOST_PATH = 4096
+_MOST_OPTIONS = 16
+
+
+def check(command: Command) -> None:
+    """Hold a command, of the right types already, against what any can mean. Raises WireError.
+
+    Whether there is such a tool, process or control group is for whoever obeys it to say.
+    """
+    match command:
+        case Load(tool=name, options=options):
+            _require(len(name) <= _MOST_NAME and len(options) <= _MOST_OPTIONS, "a tool's name or options")
+        case Unload(tool=name):
+            _require(len(name) <= _MOST_NAME, "a tool's name")
+        case Resolve(pid=pid):
+            _require(0 <= pid <= _MOST_PID, "a pid")
+        case SetFocus(focus=focus):
+            _check_focus(focus)
+
+
+def _check_focus(focus: Focus) -> None:
+    _require(len(focus.pids) <= _MOST_PIDS and all(0 <= pid <= _MOST_PID for pid in focus.pids), "a pid")
+    _require(focus.uid is None or 0 <= focus.uid < 1 << 32, "a uid")
+    _require(all(_is_name(name, 15) for name in focus.comms) and len(focus.comms) <= _MOST_OPTIONS, "a name")
+    _require(not focus.cgroup or _is_name(focus.cgroup, _MOST_PATH), "a control group")
+    _require(".." not in focus.cgroup.split("/"), "a control group")
+
+
+def _is_name(value: str, most: int) -> bool:
+    """Bytes that the kernel could have as a name."""
+    try:
+        return 0 < len(os.fsencode(value)) <= most and "\0" not in value
+    except UnicodeEncodeError:
+        return False
+
+
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise WireError(f"a command with {what} that cannot be")
+
+
+def chosen_options(tool: Tool, given: Mapping[str, int]) -> dict[str, int]:
+    """The values of a tool's options; others are left aside. Raises ValueError for one that is out of range."""
+    options = {option.name: option.default for option in tool.options}
+    for option in tool.options:
+        value = given.get(option.name, option.default)
+        if not option.minimum <= value <= option.maximum:
+            raise ValueError(f"{option.name} must be between {option.minimum} and {option.maximum}, not {value}")
+        options[option.name] = value
+    return options
