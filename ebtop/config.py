@@ -22,7 +22,7 @@ import platformdirs
 
 from ebtop.near import near
 
-HISTORY = 128 << 20
+HISTORY = 64 << 20
 _MOST = 64 << 10
 _LEAST_HISTORY = 1 << 20
 _SIZE = re.compile(r"(\d+)\s*([kMG]i?)?B?")

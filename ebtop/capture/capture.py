@@ -55,7 +55,7 @@ from ebtop.tool import Attach, Kind, Probe, Slot, Tool
 _FIRST_TICK_S = 0.03
 _MOST_WAITING = 256
 """Commands; whoever sends faster has to wait."""
-_FLOOD = 4 << 20
+_FLOOD = 8 << 20
 """Bytes that make a tick before its time."""
 _FOLLOW = "focus"
 """The program that keeps descendants in focus; it belongs to no tool."""

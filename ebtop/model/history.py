@@ -9,7 +9,7 @@ from ebtop.model.snapshot import Snapshot, ToolSnapshot
 from ebtop.tick import Gone, Message, Notice, Phase, ProcessDetails, Tick, ToolState, Vitals
 from ebtop.tool import Tool
 
-DEFAULT_BUDGET = 128 << 20
+DEFAULT_BUDGET = 64 << 20
 """Bytes that the ticks of all tools together may take."""
 
 NAMES_KEPT = 50_000

@@ -45,10 +45,18 @@ class StreamQuery:
         self._names: Names = {}
         self._group = ""
         self._tallies: dict[int, Tally] = {}
+        self._answered: tuple[Query, Rows] | None = None
 
     def run(self, snapshot: ToolSnapshot, query: Query) -> Rows | Top:
-        """The rows or the top that the query asks for."""
-        self._follow(snapshot, query.filter)
+        """The rows or the top that the query asks for: the same object again where it is all the same."""
+        news = self._follow(snapshot, query.filter)
+        if not news and self._answered is not None and self._answered[0] is query:
+            return self._answered[1]
+        found = self._run(snapshot, query)
+        self._answered = (query, found) if isinstance(found, Rows) else None
+        return found
+
+    def _run(self, snapshot: ToolSnapshot, query: Query) -> Rows | Top:
         group = self._tool.column(query.group) if query.group else None
         if group is not None:
             return self._top(query, group, snapshot.names)
@@ -57,18 +65,23 @@ class StreamQuery:
             return sort(self._parts, snapshot.names, column, query.descending)
         return Rows(self._parts, snapshot.names, newest_first=query.descending)
 
-    def _follow(self, snapshot: ToolSnapshot, wanted: Filter | None) -> None:
-        """Let go of ticks that are held no more, filter those that are new, and those that may have changed."""
-        ticks = snapshot.ticks
+    def _follow(self, snapshot: ToolSnapshot, wanted: Filter | None) -> bool:
+        """Let go of ticks that are held no more, filter those that are new, and those that may have changed; did
+        anything change?"""
+        ticks, news = snapshot.ticks, False
         while self._parts and (not ticks or self._parts[0].tick is not ticks[0]):
-            self._tallies.pop(self._parts.popleft().serial, None)
-        self._refresh(wanted, snapshot.names)
+            old = self._parts.popleft()
+            self._tallies.pop(old.serial, None)
+            news |= old.offsets[-1] > 0
+        news |= self._refresh(wanted, snapshot.names)
         for tick in ticks[len(self._parts) :]:
             self._parts.append(part(tick, self._serial, wanted, snapshot.names))
             self._serial += 1
+            news |= tick.event_count > 0
+        return news
 
-    def _refresh(self, wanted: Filter | None, names: Names) -> None:
-        """Filter again what was filtered, as far as the filter or the names have changed."""
+    def _refresh(self, wanted: Filter | None, names: Names) -> bool:
+        """Filter again what was filtered, as far as the filter or the names have changed; have they?"""
         same = (wanted.text if wanted else "") == (self._filter.text if self._filter else "")
         changed = {d for d in {*names, *self._names} if names.get(d) is not self._names.get(d)}
         late = {c.key for c in self._tool.columns if c.late} & changed
@@ -80,12 +93,13 @@ class StreamQuery:
         elif changed:
             first = max(len(self._parts) - _UNSETTLED, 0)
         else:
-            return
+            return False
         for index in range(first, len(self._parts)):
             old = self._parts[index]
             if not same or old.uses_names or (wanted is not None and wanted.late):
                 self._parts[index] = part(old.tick, old.serial, wanted, names)
             self._tallies.pop(old.serial, None)
+        return True
 
     def _top(self, query: Query, column: Column, names: Names) -> Top:
         if query.group != self._group:

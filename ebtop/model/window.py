@@ -34,9 +34,9 @@ def within(window: Window, ticks: Sequence[Tick]) -> Sequence[Tick]:
 
 
 def newest(ticks: Sequence[Tick], span_ns: int) -> Sequence[Tick]:
-    """The ticks of the last `span_ns`, at least the newest one."""
+    """The ticks of the last `span_ns`, at least the newest one; none from before the clock was set back."""
     first = max(len(ticks) - 1, 0)
-    while first > 0 and ticks[first - 1].start >= ticks[-1].end - span_ns:
+    while first > 0 and ticks[-1].end - span_ns <= ticks[first - 1].start <= ticks[first].start:
         first -= 1
     return ticks[first:]
 

@@ -35,6 +35,7 @@ class Line(Widget):
     TONES: ClassVar[tuple[str, ...]] = ("dim", "warn", "accent", "good", "strong", "chosen")
 
     _drawn: Text | None = None
+    _styles: tuple[str, Mapping[str, Style]] | None = None
 
     def text(self, width: int) -> Text:
         """What the line says in so many cells."""
@@ -43,6 +44,11 @@ class Line(Widget):
     @property
     def styles_by_tone(self) -> Mapping[str, Style]:
         """The theme's styles for parts; only the chosen one brings its own background."""
+        if self._styles is None or self._styles[0] != self.app.theme:
+            self._styles = self.app.theme, self._styles_now()
+        return self._styles[1]
+
+    def _styles_now(self) -> Mapping[str, Style]:
         found = {tone: self.get_component_rich_style(f"line--{tone}") for tone in self.TONES}
         return {t: s if t == "chosen" else Style(color=s.color, bold=s.bold, dim=s.dim) for t, s in found.items()}
 

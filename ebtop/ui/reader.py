@@ -1,6 +1,6 @@
 """The threads behind the screen: one reads the source, one keeps the history and prepares what is shown.
 
-The screen gets one immutable `Refreshed` at a time, at most two a second for news and sooner for what the user asked;
+The screen gets one immutable `Refreshed` at a time, at most one a second for news and sooner for what the user asked;
 the next is made when it has `seen` the last. A source that is faster than the history has to wait for it.
 """
 
@@ -22,7 +22,7 @@ from ebtop.tick import Command, Focus, Gone, Load, Message, SetFocus
 from ebtop.tool import Tool
 from ebtop.ui.cost import OwnCost
 
-REFRESH_S = 0.5
+REFRESH_S = 0.9
 """The least time between two refreshes that nobody asked for."""
 
 _GATHER_S = 0.03
@@ -253,4 +253,7 @@ class Reader:
         except Exception as error:  # noqa: BLE001  a view that cannot prepare must say so, not end the thread
             said = f"{type(error).__name__}: {error}"
             return Shown(serial, look.view.tool.name, look.wanted, tool, None, said)
+        before = self._shown
+        if before is not None and before.result is result is not None and before.tool == look.view.tool.name:
+            return replace(before, snapshot=tool)  # nothing is new: what is drawn stays
         return Shown(serial, look.view.tool.name, look.wanted, tool, result)

@@ -66,6 +66,7 @@ class StreamView(ToolView, can_focus=False):
     def __init__(self, tool: Tool) -> None:
         super().__init__(tool)
         self._asked = StreamQuery(tool)  # the reader's; see ToolView
+        self._prepared: tuple[Query, Rows | Top] | None = None  # the reader's, too
         self.wanted: object | None = Query()
         self._table = Table()
         self._bar = FilterBar(lambda text: parse(tool, text))
@@ -84,7 +85,10 @@ class StreamView(ToolView, can_focus=False):
     def prepare(self, snapshot: ToolSnapshot, wanted: object | None) -> object | None:
         """The rows or the top."""
         query = cast("Query", wanted)
-        return query, self._asked.run(snapshot, query)
+        found = self._asked.run(snapshot, query)
+        if self._prepared is None or self._prepared[1] is not found:
+            self._prepared = query, found
+        return self._prepared
 
     def show(self, snapshot: ToolSnapshot, result: object | None) -> None:
         """Rows or top into the table."""

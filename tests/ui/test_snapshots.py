@@ -10,7 +10,7 @@ from ebtop.tick import Attempt, Gone, Phase, Resolve, Tick, ToolState
 from ebtop.ui.streammodel import TopModel
 from tests.ui import synthetic
 from tests.ui.screen import EXECS, OPENS, dashboard, filled, shown, started, table, ticks, until
-from tests.ui.synthetic import Scripted
+from tests.ui.synthetic import START, Scripted
 
 SIZES = [(80, 24), (120, 36)]
 by_size = pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
@@ -85,7 +85,8 @@ def test_help(snap_compare, size):
 
 @by_size
 def test_paused_with_loss(snap_compare, size):
-    source = Scripted([*started(), Tick(OPENS.name, 0, 1, lost={"ring full": 1234})])
+    after = START + 3_000_000_000
+    source = Scripted([*started(), Tick(OPENS.name, after, after + 1, lost={"ring full": 1234})])
     paused = drive("space", then=lambda p: "PAUSED" in shown(p) and "▲" in shown(p))
     assert snap_compare(dashboard(source, notes=("running as root",)), terminal_size=size, run_before=paused)
 

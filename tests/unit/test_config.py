@@ -17,7 +17,7 @@ def test_without_a_file_there_are_defaults(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert default_path() == tmp_path / "ebtop" / "config.toml"
     assert load() == Config()
-    assert Config().history == HISTORY == 128 << 20
+    assert Config().history == HISTORY == 64 << 20
 
 
 def test_a_file_is_read(tmp_path):
