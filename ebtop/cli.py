@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ebtop import __version__, arguments
+from ebtop import __version__, arguments, standard
 from ebtop.arguments import Parser, UsageError
 from ebtop.endings import end_at_signals
 
@@ -18,6 +18,7 @@ DASHBOARD = "dashboard"
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: the exit code."""
     end_at_signals()
+    standard.fill_closed()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's linear algebra is not used: 30 MB less
     ours, command = arguments.split_command(sys.argv[1:] if argv is None else argv)
     verb = ours[0] if ours and ours[0] in VERBS else DASHBOARD
@@ -28,16 +29,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.add_argument("--version", action="version", version=f"ebtop {__version__}")
     module.add_arguments(parser)
     try:
-        code = int(module.main(parser.parse_args(ours[verb != DASHBOARD :]), command))
-        sys.stdout.flush()
+        try:
+            return int(module.main(parser.parse_args(ours[verb != DASHBOARD :]), command))
+        finally:
+            sys.stdout.flush()  # after --help and --version, too
     except UsageError as error:
         arguments.fail(str(error), arguments.USAGE)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered has no reader
+        standard.give_up_stdout()
         return 0
     except ConnectionError as error:
         arguments.fail(str(error), arguments.CANNOT_RUN)
-    return code
+    except OSError as error:
+        standard.give_up_stdout()
+        what = "cannot write the output" if error.filename is None else f"{error.filename}"
+        arguments.fail(f"{what}: {error.strerror or error}", arguments.WRITE_FAILED)
 
 
 if __name__ == "__main__":

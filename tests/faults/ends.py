@@ -159,7 +159,7 @@ def resized(tries: int, chance: random.Random) -> Iterator[Outcome]:
         time.sleep(1.5)
         if not psutil.pid_exists(terminal.process.pid) or terminal.process.poll() is not None:
             outcome.blame(f"it ended: {terminal.text()[-300:]}")
-        elif "3 opensnoop" not in terminal.text() or "q Quit" not in terminal.text():
+        elif "3 opensnoop" not in terminal.text() or "q quit" not in terminal.text():
             outcome.blame(f"the screen is not whole: {terminal.text()[:200]}")
         terminal.type("q")
         _await_end(outcome, terminal.process)

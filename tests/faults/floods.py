@@ -31,7 +31,10 @@ def _objects(file: Path) -> list[dict[str, Any]]:
 
 
 def _capture(process: subprocess.Popen[str]) -> psutil.Process:
-    return psutil.Process(process.pid).children(recursive=True)[1]
+    """The keeper's only child that lasts; it is a fork of the keeper, and looks like it."""
+    below = psutil.Process(process.pid).children(recursive=True)
+    alike = [p for p in below if "ebtop.capture.keeper" in p.cmdline()]
+    return next(p for p in alike if p.ppid() in {other.pid for other in alike})
 
 
 def overflow(tries: int, chance: random.Random) -> Iterator[Outcome]:
