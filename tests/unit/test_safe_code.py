@@ -31,7 +31,8 @@ WRITES = {  # every place that can create or change a file, and why it is safe
     ("outfile.py", "os.fdopen"),  # the same
     ("commands/run.py", "os.fdopen"),  # standard output
     ("commands/run.py", "Path(os.devnull).open"),
-    ("cli.py", "os.open"),  # /dev/null
+    ("standard.py", "os.open"),  # /dev/null
+    ("standard.py", "os.fdopen"),  # the standard streams
     ("commands/dashboard.py", "tempfile.TemporaryFile"),  # O_TMPFILE, with the caller's rights
 }
 WRITERS = {"write_text", "write_bytes", "touch", "mkdir", "makedirs", "symlink_to", "hardlink_to", "symlink", "link",
