@@ -25,6 +25,7 @@ from ebtop import capability
 from ebtop.capture import statistics, tracefs
 
 _MESSAGE = 1 << 16
+_PATIENCE_S = 4.0
 
 
 class Keeper:
@@ -62,14 +63,7 @@ class Keeper:
         """How the last capture ended; it is ended if it still runs."""
         if not self._child:
             return "it was not started"
-        if self._statistics:
-            self._statistics.close()
-            self._statistics = None
-        pid, status = self._wait_a_little()
-        if not pid:  # its stream has ended, and yet it lives
-            os.kill(self._child, signal.SIGKILL)
-            os.waitpid(self._child, 0)
-        self._child = 0
+        pid, status = self.end(0.5)
         os.lseek(self._errors, 0, os.SEEK_SET)
         told = os.read(self._errors, 1 << 20).decode("utf-8", "replace").strip().splitlines()
         os.close(self._errors)
@@ -79,13 +73,22 @@ class Keeper:
             return f"it hung{f': {told[-1]}' if told else ''}"
         return told[-1] if told else f"it ended with exit code {os.waitstatus_to_exitcode(status)}"
 
-    def _wait_a_little(self) -> tuple[int, int]:
-        for _ in range(50):
+    def end(self, patience_s: float) -> tuple[int, int]:
+        """Wait for capture, which ends by itself when nobody reads it; what waitpid said, zeros if it had to be
+        killed."""
+        if self._statistics:
+            self._statistics.close()
+            self._statistics = None
+        pid, status, deadline = 0, 0, time.monotonic() + patience_s
+        while self._child and not pid:
             pid, status = os.waitpid(self._child, os.WNOHANG)
-            if pid:
-                return pid, status
-            time.sleep(0.01)
-        return 0, 0
+            if not pid and time.monotonic() > deadline:
+                os.kill(self._child, signal.SIGKILL)
+                os.waitpid(self._child, 0)
+                break
+            time.sleep(0 if pid else 0.005)
+        self._child = 0
+        return pid, status
 
     def serve(self) -> None:
         """Until the screen has gone."""
@@ -141,7 +144,9 @@ def main() -> None:
     try:
         _settle_down()
         with contextlib.suppress(ConnectionError):
-            Keeper(sock, screen_pid).serve()
+            keeper = Keeper(sock, screen_pid)
+            keeper.serve()
+            keeper.end(_PATIENCE_S)  # so that all is given back when we have gone
     except (OSError, ValueError, RecursionError) as error:
         sys.exit(f"ebtop keeper: {error}")
 

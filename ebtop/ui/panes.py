@@ -145,6 +145,8 @@ class Panes(Screen[None]):
         if not self._ready:
             self._news = news
             return
+        if not self.query(Header):  # the screen is being taken down
+            return
         self._snapshot = news.snapshot
         self.paused = news.paused is not None
         self.query_one(Header).show(news.snapshot, news.paused)
