@@ -15,23 +15,18 @@ _PSS_EVERY_S = 10.0
 
 
 class OwnCost:
-    """CPU share and memory of this process, its children included, and the memory of the screen's, which may not look
+    """CPU share of this process, memory of it and its children, and the memory of the screen's, which may not look
     at itself once it has given root up."""
 
     def __init__(self, screen_pid: int) -> None:
         self._screen_pid = screen_pid
         self.screen_pss = 0
-        self._last = (time.monotonic(), self._cpu())
+        self._last = (time.monotonic(), time.process_time())
         self._pss, self._pss_at = 0, -_PSS_EVERY_S
-
-    @staticmethod
-    def _cpu() -> float:
-        spent = os.times()
-        return spent.user + spent.system + spent.children_user + spent.children_system
 
     def cpu(self) -> float:
         """Share of one core since the last call."""
-        now, (then, before) = (time.monotonic(), self._cpu()), self._last
+        now, (then, before) = (time.monotonic(), time.process_time()), self._last
         self._last = now
         return (now[1] - before) / max(now[0] - then, 1e-6)
 
