@@ -102,11 +102,20 @@ def missing() -> list[str]:
     return [SYS_ADMIN] if newest() < NUMBERS[BPF] else [name for name in (BPF, PERFMON) if not has(name)]
 
 
-def to_keep(names: Iterable[str], held: int, last: int) -> int:
+def paranoid() -> int:
+    """kernel.perf_event_paranoid. Above 2, which Debian's kernels know and have by default, perf_event_open takes
+    CAP_SYS_ADMIN, whatever else one has."""
+    try:
+        return int(Path("/proc/sys/kernel/perf_event_paranoid").read_text())
+    except (OSError, ValueError):
+        return 2
+
+
+def to_keep(names: Iterable[str], held: int, last: int, paranoia: int = 2) -> int:
     """The mask of `names` as far as they are held. Where CAP_SYS_ADMIN does the work of newer ones, it stays."""
     wanted = sum(1 << NUMBERS[name] for name in names)
     newer = sum(1 << NUMBERS[name] for name in (BPF, PERFMON))
-    if wanted & newer & ~held or (wanted & newer and last < NUMBERS[BPF]):
+    if wanted & newer & ~held or (wanted & newer and (last < NUMBERS[BPF] or paranoia > 2)):
         wanted |= 1 << NUMBERS[SYS_ADMIN]
     return wanted & held
 
@@ -119,7 +128,7 @@ def keep(names: Iterable[str], *, new_privileges: bool = False) -> None:
     """
     libc = ctypes.CDLL(None, use_errno=True)
     last = newest()
-    kept = to_keep(names, mask("CapPrm"), last)
+    kept = to_keep(names, mask("CapPrm"), last, paranoid())
     if not new_privileges:
         _prctl(libc, _NO_NEW_PRIVS, 1)
         if has(_SETPCAP):  # without it nothing can be dropped there, and nothing be gained either

@@ -37,6 +37,12 @@ def test_before_the_newer_ones_sys_admin_stays() -> None:
     assert to_keep((), old, 37) == 0
 
 
+def test_where_perf_events_take_root_it_stays() -> None:
+    for names in (CAPTURE, LOADER):
+        assert to_keep(names, ALL, 40, paranoia=3) == to_keep(names, ALL, 40) | bit(SYS_ADMIN)
+        assert not to_keep(names, ALL, 40, paranoia=2) & bit(SYS_ADMIN)
+
+
 def test_sys_admin_stands_in_for_what_was_not_granted() -> None:
     assert to_keep(LOADER, bit(SYS_ADMIN), 40) == bit(SYS_ADMIN)
     assert to_keep(LOADER, bit(SYS_ADMIN) | bit(BPF), 40) == bit(SYS_ADMIN) | bit(BPF)
