@@ -102,20 +102,24 @@ def missing() -> list[str]:
     return [SYS_ADMIN] if newest() < NUMBERS[BPF] else [name for name in (BPF, PERFMON) if not has(name)]
 
 
+PARANOID = 2
+"""kernel.perf_event_paranoid above it, which Debian's kernels know and have by default, lets CAP_SYS_ADMIN alone open
+perf events, whatever else one has."""
+
+
 def paranoid() -> int:
-    """kernel.perf_event_paranoid. Above 2, which Debian's kernels know and have by default, perf_event_open takes
-    CAP_SYS_ADMIN, whatever else one has."""
+    """kernel.perf_event_paranoid; the kernel's default where it cannot be read."""
     try:
         return int(Path("/proc/sys/kernel/perf_event_paranoid").read_text())
     except (OSError, ValueError):
-        return 2
+        return PARANOID
 
 
-def to_keep(names: Iterable[str], held: int, last: int, paranoia: int = 2) -> int:
+def to_keep(names: Iterable[str], held: int, last: int, paranoia: int = PARANOID) -> int:
     """The mask of `names` as far as they are held. Where CAP_SYS_ADMIN does the work of newer ones, it stays."""
     wanted = sum(1 << NUMBERS[name] for name in names)
     newer = sum(1 << NUMBERS[name] for name in (BPF, PERFMON))
-    if wanted & newer & ~held or (wanted & newer and (last < NUMBERS[BPF] or paranoia > 2)):
+    if wanted & newer & ~held or (wanted & newer and (last < NUMBERS[BPF] or paranoia > PARANOID)):
         wanted |= 1 << NUMBERS[SYS_ADMIN]
     return wanted & held
 

@@ -58,6 +58,7 @@ def look() -> Iterator[Check]:
     yield Check("BTF", btf.exists(), str(btf), "a kernel built with CONFIG_DEBUG_INFO_BTF=y, or its headers and gcc 12")
     yield _bcc()
     yield _tracefs()
+    yield perf_events(capability.paranoid())
     yield kernel_symbols()
     yield _lockdown()
     yield _pids()
@@ -97,6 +98,15 @@ def _tracefs() -> Check:
     detail = str(place) if place else unreadable or f"not mounted{mounts}"
     remedy = "CAP_DAC_READ_SEARCH" if unreadable else "mount -t tracefs tracefs /sys/kernel/tracing"
     return Check("tracefs", bool(place) or may_mount, detail, remedy)
+
+
+def perf_events(paranoia: int) -> Check:
+    """May perf events be opened, which profile and plain tracepoints take? `paranoia`: kernel.perf_event_paranoid."""
+    needed = capability.SYS_ADMIN if paranoia > capability.PARANOID else capability.PERFMON
+    ok = capability.has(needed) or capability.has(capability.SYS_ADMIN)
+    lost = "" if ok else ": no profile, and raw tracepoints only"
+    remedy = f"{needed}, or: sysctl kernel.perf_event_paranoid={capability.PARANOID}"
+    return Check("perf events", ok, f"{needed} opens them (kernel.perf_event_paranoid is {paranoia}){lost}", remedy)
 
 
 def kernel_symbols(kallsyms: Path = Path("/proc/kallsyms")) -> Check:

@@ -21,3 +21,22 @@ def test_hidden_symbols_are_not_mistaken_for_offsets(tmp_path: Path, lines: str,
     file = tmp_path / "kallsyms"
     file.write_text(lines)
     assert doctor.kernel_symbols(file).ok is ok
+
+
+@pytest.mark.parametrize(
+    ("paranoia", "held", "ok"),
+    [
+        (2, {"CAP_BPF", "CAP_PERFMON"}, True),
+        (3, {"CAP_BPF", "CAP_PERFMON"}, False),
+        (3, {"CAP_SYS_ADMIN"}, True),
+        (2, {"CAP_SYS_ADMIN"}, True),
+        (2, set(), False),
+    ],
+)
+def test_perf_events_take_more_where_the_kernel_is_paranoid(
+    paranoia: int, held: set[str], ok: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor.capability, "has", lambda name: name in held)
+    check = doctor.perf_events(paranoia)
+    assert check.ok is ok
+    assert ("no profile" in check.detail) is not ok
