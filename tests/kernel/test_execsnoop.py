@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests import loads
+from tests.kernel.bpftrace import Counting
 from tests.kernel.ebtop import WAYS, trace
 
 TRUE = "/bin/true"
@@ -47,6 +49,17 @@ def test_a_shell_loop_in_order(tmp_path: Path, way: str) -> None:
     ended = {row["exec_id"]: row for row in found.of("row")}
     assert all(ended[e["exec_id"]]["exit_code"] == 0 for e in events)
     assert all(0 < ended[e["exec_id"]]["duration_ns"] < 5e9 for e in events)
+
+
+@pytest.mark.native
+def test_the_same_numbers_as_bpftrace(tmp_path: Path) -> None:
+    program = tmp_path / "counted"
+    shutil.copy(TRUE, program)
+    peer = Counting('tracepoint:sched:sched_process_exec /comm == "counted"/ { @n[1] = count(); }')
+    found = trace(tmp_path, "execsnoop", loads.command("execs", 1009, program))
+    assert found.summary["lost"] == 0
+    assert peer.stop() == {1: 1009}
+    assert len(found.where(path=str(program), comm="counted", ret=0)) == 1009
 
 
 def test_arguments_come_whole(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import psutil
 import pytest
 
 from tests import loads
+from tests.kernel.bpftrace import Counting
 from tests.kernel.ebtop import WAYS, Background, run, started, trace
 
 
@@ -117,29 +117,19 @@ def test_focus_on_one_process_of_a_busy_machine(tmp_path: Path) -> None:
 
 @pytest.mark.native
 def test_the_same_numbers_as_bpftrace(tmp_path: Path) -> None:
-    if shutil.which("bpftrace") is None:
-        pytest.skip("bpftrace is not installed: there is no second opinion")
     target = tmp_path / "target"
     target.touch()
-    script = 'tracepoint:syscalls:sys_exit_openat /comm == "opens"/ { @n[args->ret >= 0] = count(); }'
-    peer = started(["bpftrace", "-e", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert peer.stdout is not None
-    assert any("Attaching" in line for line in iter(peer.stdout.readline, ""))
-    time.sleep(1)
+    peer = Counting('tracepoint:syscalls:sys_exit_openat /comm == "opens"/ { @n[args->ret >= 0] = count(); }')
     tracing = Background(tmp_path / "ours.json", "opensnoop", "--comm", "opens")
     tracing.wait_until_it_sees(*loads.command("opens", target, 1))
     loads.run("opens", target, 30011)
     time.sleep(0.3)
     ours = tracing.stop()
-    peer.send_signal(2)
-    theirs = peer.communicate(timeout=30)[0]
-    counted = {
-        line.split("]")[0][-1]: int(line.split(":")[1]) for line in theirs.splitlines() if line.startswith("@n[")
-    }
+    counted = peer.stop()
     # bpftrace was attached first and also counts the loads that told when ebtop was.
     seen = len([event for event in ours.events if event["ret"] >= 0])
     assert ours.summary["lost"] == 0
-    assert 0 <= counted["1"] - seen <= 400
+    assert 0 <= counted[1] - seen <= 400
     pid = ours.events[-1]["pid"]
     assert len(ours.where(path=str(target), pid=pid)) == 30011
 
