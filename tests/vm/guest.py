@@ -24,6 +24,7 @@ from ebtop.tool import Tool
 from tests.kernel.ebtop import run, trace
 from tests.vm.expectations import EXPECTED, must
 from tests.vm.results import Result, append
+from tests.vm.upsets import UPSETS, upset
 
 BTF = Path("/sys/kernel/btf")
 EMULATED = "kernel and not native"
@@ -124,6 +125,12 @@ def headers(plan: Plan) -> Iterator[Check]:
     subprocess.run(["umount", str(BTF)], check=True)
 
 
+def upsets(_plan: Plan) -> Iterator[Check]:
+    """What happens to a machine."""
+    for how, (tool, _do) in UPSETS.items():
+        yield tool, how, partial(upset, how)
+
+
 def kernel_tests(plan: Plan, out: Path) -> Iterator[Result]:
     """tests/kernel without those marked `native`: a result for each file."""
     report = Path(tempfile.mkdtemp()) / "report.xml"
@@ -170,6 +177,7 @@ PARTS: dict[str, Callable[[Plan], Iterator[Check]]] = {
     "perf-buffer": perf_buffer,
     "no-btf": without_btf,
     "headers": headers,
+    "upsets": upsets,
 }
 
 
