@@ -29,6 +29,8 @@ from ebtop.source.wire import KINDS, Writer
 from ebtop.tick import Focus, Gone, Load, Message, Notice, Phase, ProcessDetails, Resolve, SetFocus, Stop, ToolState
 from tests.kernel.ebtop import started
 
+pytestmark = pytest.mark.native  # it asks nothing of the kernel, and starts capture fifty times
+
 HELLO = 32
 REASON = "capture was told what it does not understand: "
 
