@@ -7,8 +7,10 @@
 #include "counters.h"
 #include "syscall_args.h"
 
-#define SHORT_PATH 128
-#define SHORT_ARGS 384
+#define SHORT_PATH 48
+#define SHORT_ARGS 104
+#define MEDIUM_PATH 128
+#define MEDIUM_ARGS 384
 #define LONG_PATH 4096
 #define LONG_ARGS 8192
 /* HUGE_ARGS comes from the tool's declaration; the perf buffer, whose scratch records hold 32 KiB, has less. */
@@ -31,6 +33,12 @@ struct exec_event {
     EXEC_FIELDS
     char path[SHORT_PATH];
     char args[SHORT_ARGS];
+};
+
+struct exec_event_medium {
+    EXEC_FIELDS
+    char path[MEDIUM_PATH];
+    char args[MEDIUM_ARGS];
 };
 
 struct exec_event_long {
@@ -82,7 +90,7 @@ BPF_HASH(running, u32, struct started, 65536);
 /* The many short records are cleared here, the few long ones by who reads them. */
 #define EMPTY(event)                                                                                                   \
     do {                                                                                                               \
-        if (sizeof(*(event)) == sizeof(struct exec_event)) {                                                           \
+        if (sizeof(*(event)) <= sizeof(struct exec_event_medium)) {                                                    \
             CLEAR((event)->path);                                                                                      \
             CLEAR((event)->args);                                                                                      \
         } else {                                                                                                       \
@@ -123,11 +131,13 @@ int exec_done_raw(struct bpf_raw_tracepoint_args *ctx) {
     u64 from = KREAD(mm, mm_struct, arg_start);
     u64 size = KREAD(mm, mm_struct, arg_end) - from;
     struct started start = {.ts = now};
-    char path[SHORT_PATH];
-    bool short_path = bpf_probe_read_kernel_str(path, sizeof(path), filename) < SHORT_PATH;
+    char path[MEDIUM_PATH];
+    long path_size = bpf_probe_read_kernel_str(path, sizeof(path), filename);
 
-    if (short_path && size <= SHORT_ARGS)
+    if (path_size < SHORT_PATH && size <= SHORT_ARGS)
         DONE(events, struct exec_event, SHORT_ARGS);
+    else if (path_size < MEDIUM_PATH && size <= MEDIUM_ARGS)
+        DONE(medium_events, struct exec_event_medium, MEDIUM_ARGS);
     else if (size <= LONG_ARGS)
         DONE(long_events, struct exec_event_long, LONG_ARGS);
     else
@@ -191,7 +201,7 @@ static __always_inline int exec_failed(void *ctx, struct pt_regs *regs, long ret
     bool at = number == NR_execveat;
     void *path = (void *)(at ? SYSCALL_ARG1(regs) : SYSCALL_ARG0(regs));
     void *argv = (void *)(at ? SYSCALL_ARG2(regs) : SYSCALL_ARG1(regs));
-    FAILED(events, struct exec_event, 256, 16, 0);
+    FAILED(medium_events, struct exec_event_medium, 256, 16, 0);
     FAILED(long_events, struct exec_event_long, LONG_ARGS, 256, 0);
     /* 1,024 rounds are more than the verifier of 6.1 goes through. */
     FAILED(huge_events, struct exec_event_huge, HUGE_ARGS, 512, 1);

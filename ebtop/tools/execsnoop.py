@@ -54,6 +54,7 @@ TOOL = Tool(
     ),
     rings=(
         Ring("events", "exec_event", 2 << 20, cleared=True),
+        Ring("medium_events", "exec_event_medium", 2 << 20, cleared=True),
         Ring("long_events", "exec_event_long", 2 << 20),
         Ring("huge_events", "exec_event_huge", 4 << 20),
         Ring("exits", "exec_exit", 1 << 19, role="rows", cleared=True),
