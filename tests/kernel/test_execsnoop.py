@@ -79,7 +79,7 @@ def test_at_the_edges_of_records(tmp_path: Path) -> None:
     """Records come in four sizes, by the path's and the arguments' length."""
     argvs = [[b"t", b"z" * (size - 3)] for edge in (104, 384, 8192) for size in (edge - 1, edge, edge + 1)]
     assert [as_bytes(e) for e in executed(tmp_path, *argvs)] == argvs
-    paths = ["/bin" + "/" * (size - len("/bintrue")) + "true" for edge in (48, 128) for size in (edge - 1, edge)]
+    paths = ["/bin" + "/" * (size - len("/bintrue")) + "true" for edge in (48, 128) for size in (edge - 2, edge - 1)]
     found = trace(tmp_path, "execsnoop", ["sh", "-c", "; ".join(paths)])
     assert [e["path"] for e in found.events if e["comm"] == "true"] == paths
 
