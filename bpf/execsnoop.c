@@ -84,7 +84,7 @@ BPF_HASH(running, u32, struct started, 65536);
         (event)->ppid = KREAD(KREAD(task_, task_struct, real_parent), task_struct, tgid);                              \
         (event)->uid = bpf_get_current_uid_gid();                                                                      \
         (event)->ret = result;                                                                                         \
-        bpf_get_current_comm((event)->comm, 16);                                                                       \
+        current_comm((event)->comm);                                                                                   \
     } while (0)
 
 /* The many short records are cleared here, the few long ones by who reads them. */
@@ -261,7 +261,7 @@ int exec_exit_raw(struct bpf_raw_tracepoint_args *ctx) {
     exit->signal = code & 0x7f;
     exit->exit_code = exit->signal ? 128 + exit->signal : (code >> 8) & 0xff;
     exit->uid = bpf_get_current_uid_gid();
-    bpf_get_current_comm(exit->comm, 16);
+    current_comm(exit->comm);
     exits_submit(ctx, exit);
     return 0;
 }

@@ -111,7 +111,7 @@ static __always_inline void read_args(struct open_args *args, struct pt_regs *re
         (event)->ret = ret;                                                                                            \
         (event)->flags = args.flags;                                                                                   \
         (event)->mode = args.mode;                                                                                     \
-        bpf_get_current_comm((event)->comm, 16);                                                                       \
+        current_comm((event)->comm);                                                                                   \
     } while (0)
 
 static __always_inline int open_done(void *ctx, struct pt_regs *regs, long number, long ret) {

@@ -47,7 +47,7 @@ int sample(struct bpf_perf_event_data *ctx) {
     record->ts = bpf_ktime_get_ns();
     record->pid = pid_tgid >> 32;
     record->tid = pid_tgid;
-    bpf_get_current_comm(record->comm, 16);
+    current_comm(record->comm);
     record->kernel_size = bpf_get_stack(ctx, record->kernel, sizeof(record->kernel), 0);
     record->user_size = bpf_get_stack(ctx, record->user, sizeof(record->user), USER_STACK | USER_BUILD_ID);
     if (record->kernel_size < 0 && record->user_size < 0)

@@ -73,7 +73,7 @@ static __always_inline void attempt_now(struct attempt *attempt) {
     attempt->pid = pid_tgid >> 32;
     attempt->tid = pid_tgid;
     attempt->uid = bpf_get_current_uid_gid();
-    bpf_get_current_comm(attempt->comm, 16);
+    current_comm(attempt->comm);
 }
 
 static __always_inline void report(void *ctx, void *sk, struct attempt *attempt, s32 ret) {

@@ -25,7 +25,7 @@ BPF_HASH(focus_pids, u32, u32, 65536);
 
 static __always_inline bool focus_comm(struct focus_rule *rule) {
     u64 comm[2];
-    bpf_get_current_comm(comm, sizeof(comm));
+    current_comm((char *)comm);
 #pragma unroll
     for (int i = 0; i < FOCUS_COMMS; i++)
         if (i < rule->comm_count && rule->comms[i][0] == comm[0] && rule->comms[i][1] == comm[1])

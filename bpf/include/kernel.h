@@ -16,6 +16,13 @@
         _Pragma("unroll") for (int i = 0; i < sizeof(field) / 8; i++) zeros_[i] = 0;                                   \
     } while (0)
 
+/* The running task's name, 16 bytes. The helper of 6.1 leaves what follows the NUL as it was. */
+static __always_inline void current_comm(char *comm) {
+    u64 *zeros = (u64 *)comm;
+    zeros[0] = zeros[1] = 0;
+    bpf_get_current_comm(comm, 16);
+}
+
 /* User memory, by helpers of our own naming: at each call that is spelled bpf_probe_read_user BCC (0.26) reads all of
  * /proc/kallsyms to see whether the kernel has it, a tenth of a second every time.
  */

@@ -102,6 +102,15 @@ def test_the_directory_of_a_process_that_is_gone(tmp_path: Path) -> None:
     assert [e["abspath"] for e in found.where(path="file")] == [f"{inside}/file"] * 31
 
 
+def test_focus_on_a_name(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.touch()
+    command = ["sh", "-c", f"cat {target}; {loads.build('opens')} {target} 101"]
+    found = trace(tmp_path, "opensnoop", command, "--comm", "opens")
+    assert len(found.where(path=str(target), comm="opens")) == 101
+    assert {e["comm"] for e in found.events} == {"opens"}
+
+
 @pytest.mark.native
 def test_focus_on_one_process_of_a_busy_machine(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("mine", "other")]

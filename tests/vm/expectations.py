@@ -44,6 +44,7 @@ def _execs_seen(found: Output, folder: Path) -> str:
     ended = {row["exec_id"] for row in found.of("row") if row["exit_code"] == 0}
     counts = (len(done), len(failed), len({e["exec_id"] for e in done} & ended))
     must(counts == (101, 53, 101), f"execs, failed ones, ends: {counts}")
+    must({e["comm"] for e in done} == {"true"}, {e["comm"] for e in done})
     must(all(e["argv"] == ["/bin/true", "x"] for e in done), [e["argv"] for e in done[:3]])
     must(all(e["argv"] == [str(folder / "missing"), "y"] for e in failed), [e["argv"] for e in failed[:3]])
     return "101 + 53"
@@ -57,8 +58,8 @@ def _opens(folder: Path) -> list[str]:
 def _opens_seen(found: Output, folder: Path) -> str:
     mine = found.where(path="target")
     must(len(mine) == 10007, len(mine))
-    places = {e["abspath"] for e in mine}
-    must(places == {str(folder / "target")}, places)
+    places = {(e["comm"], e["abspath"]) for e in mine}
+    must(places == {("opens", str(folder / "target"))}, places)
     must(all(e["ret"] >= 0 and e["latency_ns"] and e["flags"] == ["RDONLY", "CLOEXEC"] for e in mine), mine[0])
     return "10007"
 
@@ -76,6 +77,8 @@ def _connects_seen(found: Output, _folder: Path) -> str:
         ("ipv4", "198.51.100.1", -101): 7,
     }
     must(seen == expected, seen)
+    names = {e["comm"] for e in found.events if e["ret"] != -101}
+    must(names == {"connects"}, names)
     return "23 + 17 + 5 + 7"
 
 

@@ -73,7 +73,7 @@ def cpu_hot_plug(folder: Path) -> str:
 def cpu_unplugged_while_sampled(folder: Path) -> str:
     """profile samples each CPU by itself; the rest go on where one goes, and come back where it does."""
     second_cpu(online=True)
-    burning = started(loads.command("burn", 8), stdout=subprocess.DEVNULL)
+    burning = started(loads.command("burn", 300), stdout=subprocess.DEVNULL)
     try:
         tracing = Background(folder / "out.json", "profile", "--interval", "1")
         tracing.wait_until_it_sees("true")
