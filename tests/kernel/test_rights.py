@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -25,12 +26,15 @@ def bits(names: tuple[str, ...]) -> int:
 
 
 def processes(pid: int) -> tuple[int, int, int]:
-    """The keeper, capture and a loader below ebtop, once all three are there."""
-    for _ in range(200):
+    """The keeper, capture and a loader below ebtop, once all three are there and have given up what they do not use."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         family = [child.pid for child in psutil.Process(pid).children(recursive=True)]
-        if len(family) == 3 and "ebtop.capture.loader" in psutil.Process(family[2]).cmdline():
-            time.sleep(0.2)  # it has begun, and given up what it does not use
-            return family[0], family[1], family[2]
+        with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError):  # another loader may end meanwhile
+            if len(family) == 3 and "ebtop.capture.loader" in psutil.Process(family[2]).cmdline():
+                keeper, capture, loader = family
+                if status(loader)["CapEff"] != status(capture)["CapEff"] != status(keeper)["CapEff"]:
+                    return keeper, capture, loader
         time.sleep(0.01)
     raise AssertionError(family)
 
