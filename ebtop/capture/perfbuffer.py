@@ -16,6 +16,7 @@ import numpy as np
 
 from ebtop.capture import bpfcall
 from ebtop.capture.streams import PAGE
+from ebtop.capture.unixtime import Finish
 from ebtop.tool import Batch
 
 _SAMPLE = 9
@@ -50,8 +51,8 @@ class _CpuBuffer:
 class PerfReader:
     """Reads a perf event array: a buffer for each online CPU. Records of several CPUs are put in order by `ts`."""
 
-    def __init__(self, map_fd: int, size: int, record: np.dtype[np.void], cpus: list[int]) -> None:
-        self.record = record
+    def __init__(self, map_fd: int, size: int, record: np.dtype[np.void], finish: Finish, cpus: list[int]) -> None:
+        self.record, self._finish = record, finish
         # size of perf_event_header + u32 + payload, padded as the kernel does
         self._stride = (12 + record.itemsize + 7) // 8 * 8
         self._slot = np.dtype(
@@ -75,6 +76,7 @@ class PerfReader:
         if not parts:
             return None
         batch: Batch = np.concatenate(parts)
+        self._finish(batch)
         order = batch.dtype.names is not None and "ts" in batch.dtype.names
         return batch[np.argsort(batch["ts"], kind="stable")] if order else batch
 

@@ -12,11 +12,16 @@ import select
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from ebtop.capture.streams import HEADER, PAGE, stride
+from ebtop.capture.unixtime import Finish
 from ebtop.tool import Batch
 
 BUSY, DISCARD = 1 << 31, 1 << 30
+
+BLOCK = 1 << 18
+"""Bytes of a ring that are worked on at once: what is looked at, copied and finished comes from memory only once."""
 
 
 class Reader(Protocol):
@@ -44,15 +49,27 @@ def _slot(record: np.dtype[np.void]) -> np.dtype[np.void]:
     )
 
 
+def _finished(slots: npt.NDArray[np.void]) -> tuple[int, Batch]:
+    """Up to the first that is still being written: how many slots, and their records without the discarded ones."""
+    if int(slots["length"].max()) < DISCARD:
+        return len(slots), slots["record"]
+    lengths = slots["length"].copy()  # the kernel may change them meanwhile
+    busy = np.flatnonzero(lengths & BUSY)
+    passed = int(busy[0]) if len(busy) else len(slots)
+    return passed, slots["record"][:passed][(lengths[:passed] & DISCARD) == 0]
+
+
 class RingReader:
     """Reads the ring behind a map's descriptor. The only reader it may have.
 
-    `fd` may be any file with the ring's layout (a memfd in tests). Raises OSError when it cannot be mapped.
+    `fd` may be any file with the ring's layout (a memfd in tests). `finish` is called with each part of what is copied
+    out. Raises OSError when it cannot be mapped.
     """
 
-    def __init__(self, fd: int, size: int, record: np.dtype[np.void]) -> None:
-        self.record = record
+    def __init__(self, fd: int, size: int, record: np.dtype[np.void], finish: Finish) -> None:
+        self.record, self._finish = record, finish
         self._fd, self._size, self._slot = fd, size, _slot(record)
+        self._block = max(1, BLOCK // self._slot.itemsize)
         self._consumer_page = mmap.mmap(fd, PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         self._pages = mmap.mmap(fd, PAGE + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=PAGE)
         # Positions are single aligned 8-byte words: NumPy loads and stores them whole.
@@ -67,14 +84,19 @@ class RingReader:
             return None
         # A ring's size need not be a multiple of the record's; the second mapping carries the one that straddles.
         slots = np.frombuffer(self._pages, self._slot, count, PAGE + start % self._size)
-        lengths = slots["length"].copy()
-        busy = np.flatnonzero(lengths & BUSY)
-        count = int(busy[0]) if len(busy) else count
-        kept = (lengths[:count] & DISCARD) == 0
-        records = slots["record"][:count]
-        batch: Batch = records.copy() if kept.all() else records[kept]
-        self._consumer[0] = start + count * self._slot.itemsize
-        return batch if len(batch) else None
+        batch: Batch = np.empty(count, self.record)
+        taken = kept = 0
+        while taken < count:
+            block = slots[taken : taken + self._block]
+            passed, records = _finished(block)
+            part = batch[kept : kept + len(records)]
+            part[:] = records
+            self._finish(part)
+            kept, taken = kept + len(part), taken + passed
+            self._consumer[0] = start + taken * self._slot.itemsize
+            if passed < len(block):
+                break
+        return batch[:kept] if kept else None
 
     def watch(self, poll: select.epoll) -> None:
         """The map's descriptor becomes readable when a program asks for a wake-up."""

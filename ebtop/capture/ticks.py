@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -17,7 +16,6 @@ from ebtop.resolve.symbols import Symbolizer
 from ebtop.tick import Histogram, Tick
 from ebtop.tool import Batch, Ring, text
 
-_MOST_CGROUPS_AT_ONCE = 64
 _REMEMBERED = 4096
 
 
@@ -31,12 +29,6 @@ class Identities(Protocol):
     def comm(self, pid: int) -> str:
         """The name of a process, "" when it has gone."""
         ...
-
-
-def clock_offset() -> int:
-    """ns to add to CLOCK_MONOTONIC, which the programs stamp with, to get Unix time."""
-    before, unix, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
-    return unix - (before + after) // 2
 
 
 def terminate(batch: Batch) -> None:
@@ -58,15 +50,6 @@ def terminate(batch: Batch) -> None:
         raw[np.arange(width) >= ends[:, None]] = 0
 
 
-def distinct(ids: npt.NDArray[np.uint64]) -> set[int]:
-    """The values of a column that has few of them, without sorting it."""
-    found: set[int] = set()
-    while len(ids) and len(found) < _MOST_CGROUPS_AT_ONCE:
-        found.add(int(ids[0]))
-        ids = ids[ids != ids[0]]
-    return found | set(ids.tolist())
-
-
 def directory_names(batches: Iterable[Batch]) -> dict[int, str]:
     """What struct dir_path (bpf/include/dir_path.h) says: id to path. A path that was cut begins with ".../"."""
     found = {}
@@ -86,8 +69,6 @@ class _Draft:
     """A tick in the making."""
 
     tick: Tick
-    offset: np.uint64
-    lost: Counter[str]
     events: list[Batch] = field(default_factory=list)
     names: dict[str, dict[int, str | int]] = field(default_factory=dict)
 
@@ -105,19 +86,19 @@ class TickMaker:
         """Everything since the last call; `start` and `end` are Unix ns. What the programs cost was measured for one
         part in `cost_scale` of the time."""
         tool = self._tracer.tool
-        pending, lost, cost = self._tracer.take(cost_scale)
-        draft = _Draft(Tick(tool.name, start, end, cost=cost), np.uint64(clock_offset()), lost)
+        taken = self._tracer.take(cost_scale)
+        draft = _Draft(Tick(tool.name, start, end, cost=taken.cost))
         for ring in sorted(tool.rings, key=lambda ring: ring.role != "execs"):  # samples are named by what was started
-            batches = pending.get(ring.map, [])
+            batches = taken.pending.get(ring.map, [])
             if not ring.cleared:
                 for batch in batches:
                     terminate(batch)
             if batches:
                 self._add(draft, ring, batches)
-        self._name_cgroups(draft)
+        self._name_cgroups(draft, taken.cgroups)
         histograms = self._histograms() if self._tracer.histograms else ()
         return replace(
-            draft.tick, events=tuple(draft.events), names=draft.names, histograms=histograms, lost=dict(draft.lost)
+            draft.tick, events=tuple(draft.events), names=draft.names, histograms=histograms, lost=dict(taken.lost)
         )
 
     def _add(self, draft: _Draft, ring: Ring, batches: list[Batch]) -> None:
@@ -128,13 +109,10 @@ class TickMaker:
             self._learn(batches)
         elif role == "stacks":
             draft.tick = replace(draft.tick, stacks=self._namer.stacks(batches))
+        elif role == "rows":
+            draft.tick = replace(draft.tick, rows=np.concatenate(batches))
         else:
-            for batch in batches:
-                batch["ts"] += draft.offset
-            if role == "rows":
-                draft.tick = replace(draft.tick, rows=np.concatenate(batches))
-            else:
-                draft.events += batches
+            draft.events += batches
 
     def _learn(self, batches: Iterable[Batch]) -> None:
         newest: dict[bytes, int] = {}  # a shell loop starts one file a thousand times: the last may still be there
@@ -143,11 +121,7 @@ class TickMaker:
         for path, pid in newest.items():
             self._symbols.learn_exec(pid, text(path))
 
-    def _name_cgroups(self, draft: _Draft) -> None:
-        ids: set[int] = set()
-        for batch in draft.events:
-            if batch.dtype.names and "cgroup" in batch.dtype.names:
-                ids |= distinct(batch["cgroup"])
+    def _name_cgroups(self, draft: _Draft, ids: set[int]) -> None:
         fresh = {key: name for key in ids - self._told_cgroups if (name := self._identities.cgroup(key))}
         if fresh:
             self._told_cgroups |= set(fresh)

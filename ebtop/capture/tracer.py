@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from ebtop.capture.loader import Loaded, online_cpus
 from ebtop.capture.perfbuffer import PerfReader
 from ebtop.capture.program import Program
 from ebtop.capture.ring import Reader, RingReader
+from ebtop.capture.unixtime import Finisher
 from ebtop.tick import Cost
 from ebtop.tool import Batch, Tool
 
@@ -30,6 +32,15 @@ def possible_cpus() -> int:
     """How many values a per-CPU map holds for each key."""
     possible = Path("/sys/devices/system/cpu/possible").read_text().strip()
     return int(possible.split("-")[-1].split(",")[-1]) + 1
+
+
+class Taken(NamedTuple):
+    """What a tracer gives for a tick: records by ring, ids of the control groups in them, what was lost by reason."""
+
+    pending: dict[str, list[Batch]]
+    cgroups: set[int]
+    lost: Counter[str]
+    cost: Cost
 
 
 class Tracer:
@@ -45,6 +56,7 @@ class Tracer:
         self._counted = np.zeros(len(LOST) + 1, np.uint64)
         self._runs = (0, 0, 0)
         self._cpus = possible_cpus()
+        self._finisher = Finisher()
         self._readers = self._open_readers(program)
         self.histograms = HistogramMaps(tool, loaded.maps) if tool.histogram_map else None
         if program.perf_buffer:
@@ -54,10 +66,11 @@ class Tracer:
         readers: list[tuple[str, Reader]] = []
         for ring in self.tool.rings:
             fd, record = self.loaded.maps[ring.map], program.records[ring.struct]
+            finish = self._finisher.of(ring, record)
             reader: Reader = (
-                PerfReader(fd, ring.size, record, online_cpus())
+                PerfReader(fd, ring.size, record, finish, online_cpus())
                 if program.perf_buffer
-                else RingReader(fd, ring.size, record)
+                else RingReader(fd, ring.size, record, finish)
             )
             readers.append((ring.map, reader))
         return readers
@@ -70,6 +83,7 @@ class Tracer:
     def drain(self) -> None:
         """Move what the rings hold into the backlog. Called from two threads."""
         with self._lock:
+            self._finisher.begin()
             for name, reader in self._readers:
                 batch = reader.read()
                 if batch is None:
@@ -80,18 +94,19 @@ class Tracer:
                 self.pending_bytes += batch.nbytes
                 self._pending.setdefault(name, []).append(batch)
 
-    def take(self, scale: float) -> tuple[dict[str, list[Batch]], Counter[str], Cost]:
-        """What came since the last call, by ring; what was lost; and the programs' run time, times `scale` as they
-        were timed for a part of it only."""
+    def take(self, scale: float) -> Taken:
+        """What came since the last call; the programs' run time is times `scale`, as they were timed for a part of it
+        only."""
         self.drain()
         with self._lock:
             pending, self._pending, self.pending_bytes = self._pending, {}, 0
             dropped, self._dropped = self._dropped, 0
+            cgroups, self._finisher.cgroups = self._finisher.cgroups, set()
         lost = self._lost()
         last, self._runs = self._runs, self._runs_so_far()
         run_ns, run_count, missed = (now - then for now, then in zip(self._runs, last, strict=True))
         lost += Counter({BACKLOG: dropped, BUSY: missed})
-        return pending, lost, Cost(round(run_ns * scale), round(run_count * scale))
+        return Taken(pending, cgroups, lost, Cost(round(run_ns * scale), round(run_count * scale)))
 
     def _runs_so_far(self) -> tuple[int, int, int]:
         runs = [bpfcall.program_runs(fd) for fd in self.loaded.programs.values()]

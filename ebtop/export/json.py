@@ -25,11 +25,13 @@ class _Line:
 
 
 def _line(tool: Tool, kind: str, columns: Iterable[Column]) -> _Line:
-    """All but `ts` of the columns, as one `%` template."""
-    chosen = tuple(column for column in columns if column.key != "ts")
+    """All but `ts` of the columns, as one `%` template. Of an event nobody knows yet what comes late."""
+    chosen = [column for column in columns if column.key != "ts"]
+    unknown = [kind == "event" and column.late for column in chosen]
     head = f'{{"tool":{escape(tool.name)},"type":"{kind}","ts":"'.replace("%", "%%")
-    template = head + '%s"' + "".join(f',"{column.key}":%s' for column in chosen) + "}\n"
-    return _Line(chosen, template.__mod__)
+    fields = (f',"{c.key}":{"null" if late else "%s"}' for c, late in zip(chosen, unknown, strict=True))
+    known = tuple(c for c, late in zip(chosen, unknown, strict=True) if not late)
+    return _Line(known, (head + '%s"' + "".join(fields) + "}\n").__mod__)
 
 
 def _event_lines(line: _Line, names: Names, batch: Batch) -> list[str]:

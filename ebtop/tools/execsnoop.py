@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ebtop.tool import Attach, Batch, Column, Kind, Names, Probe, Ring, Slot, Tool, Type, Value, named, text
 
 
 def split_args(raw: bytes, size: int, count: int) -> list[str]:
     """Arguments from their block of `size` bytes, NUL after each; `raw` may lack its trailing NULs."""
-    if count == 0:
-        return []
-    return text(raw[:size].ljust(size, b"\0")).split("\0")[:count]
+    parts = text(raw[:size]).split("\0")
+    lacking = min(count - len(parts), size - len(raw))  # empty ones at the end
+    return parts + [""] * lacking if lacking > 0 else parts[:count]
 
 
 def argv(batch: Batch, _names: Names) -> Sequence[Value]:
-    """The `argv` column."""
-    rows = zip(batch["args"].tolist(), batch["args_len"].tolist(), batch["argc"].tolist(), strict=True)
+    """The `argv` column. The same arguments are split once: who starts many programs often starts one many times."""
     room = batch["args"].dtype.itemsize  # a length beyond it is a lie, and filling it up would take gigabytes
-    return [split_args(raw, min(size, room), count) for raw, size, count in rows]
+    sizes = np.minimum(batch["args_len"], room).tolist()
+    rows = list(zip(batch["args"].tolist(), sizes, batch["argc"].tolist(), strict=True))
+    known = {row: split_args(*row) for row in set(rows)}
+    return list(map(known.__getitem__, rows))
 
 
 def truncated(batch: Batch, _names: Names) -> Sequence[Value]:
@@ -53,11 +57,11 @@ TOOL = Tool(
         Slot("exit", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_exit", "exec_exit_raw"),),)),
     ),
     rings=(
-        Ring("events", "exec_event", 2 << 20, cleared=True),
+        Ring("events", "exec_event", 4 << 20, cleared=True),
         Ring("medium_events", "exec_event_medium", 2 << 20, cleared=True),
         Ring("long_events", "exec_event_long", 2 << 20),
         Ring("huge_events", "exec_event_huge", 4 << 20),
-        Ring("exits", "exec_exit", 1 << 19, role="rows", cleared=True),
+        Ring("exits", "exec_exit", 1 << 20, role="rows", cleared=True),
     ),
     defines={"HUGE_ARGS": 262144},
     perf_buffer_defines={"HUGE_ARGS": 16384},

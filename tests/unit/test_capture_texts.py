@@ -18,7 +18,8 @@ from ebtop.capture.headers import offsets_header, used_members
 from ebtop.capture.program import Program, all_sources, bpf_folder
 from ebtop.capture.records import layouts
 from ebtop.capture.streams import stride, wake_every
-from ebtop.capture.ticks import directory_names, distinct, terminate
+from ebtop.capture.ticks import directory_names, terminate
+from ebtop.capture.unixtime import distinct
 from ebtop.tool import Kind, log_buckets
 
 TOOLS = [pytest.param(tool, id=tool.name) for tool in registry.tools()]

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+import ebtop.capture.ring as ring_module
 from ebtop.capture.ring import BUSY, DISCARD, RingReader
 from ebtop.capture.streams import PAGE, stride
+from ebtop.capture.unixtime import Finish
+from ebtop.tool import Batch
 
 RECORD = np.dtype([("ts", "<u8"), ("pid", "<u4"), ("name", "S16")])  # 40 bytes a slot: one straddles the edge
 SIZE = 2 * PAGE
@@ -53,13 +56,23 @@ def ring() -> Iterator[Ring]:
     os.close(made.fd)
 
 
+@pytest.fixture(params=[1, 3 * stride(RECORD), 1 << 18], autouse=True)
+def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing depends on how much is worked on at once."""
+    monkeypatch.setattr(ring_module, "BLOCK", request.param)
+
+
+def reading(ring: Ring, finish: Finish = lambda _part: None) -> RingReader:
+    return RingReader(ring.fd, SIZE, RECORD, finish)
+
+
 def read(reader: RingReader) -> list[int]:
     batch = reader.read()
     return [] if batch is None else batch["ts"].tolist()
 
 
 def test_everything_once_in_order_round_the_ring_many_times(ring: Ring) -> None:
-    reader = RingReader(ring.fd, SIZE, RECORD)
+    reader = reading(ring)
     made, seen = 0, []
     for step in (1, 3, 7, 100, 200, 203, 2, 150) * 6:
         for _ in range(step):
@@ -73,7 +86,7 @@ def test_everything_once_in_order_round_the_ring_many_times(ring: Ring) -> None:
 
 
 def test_a_record_that_is_being_written_stops_the_reader(ring: Ring) -> None:
-    reader = RingReader(ring.fd, SIZE, RECORD)
+    reader = reading(ring)
     ring.put(1)
     at = ring.put(2, BUSY)
     ring.put(3)
@@ -85,7 +98,7 @@ def test_a_record_that_is_being_written_stops_the_reader(ring: Ring) -> None:
 
 
 def test_discarded_records_are_passed_over(ring: Ring) -> None:
-    reader = RingReader(ring.fd, SIZE, RECORD)
+    reader = reading(ring)
     for ts in range(10):
         ring.put(ts, DISCARD if ts % 3 == 0 else 0)
     assert read(reader) == [1, 2, 4, 5, 7, 8]
@@ -96,7 +109,7 @@ def test_discarded_records_are_passed_over(ring: Ring) -> None:
 
 
 def test_a_batch_stays_as_it_was_when_the_ring_goes_on(ring: Ring) -> None:
-    reader = RingReader(ring.fd, SIZE, RECORD)
+    reader = reading(ring)
     ring.put(1)
     batch = reader.read()
     assert batch is not None
@@ -104,4 +117,16 @@ def test_a_batch_stays_as_it_was_when_the_ring_goes_on(ring: Ring) -> None:
         ring.put(ts)
         reader.read()
     assert batch["name"].tolist() == [b"n1"]
+    reader.close()
+
+
+def test_each_record_is_finished_once(ring: Ring) -> None:
+    def finish(part: Batch) -> None:
+        part["ts"] += np.uint64(1000)
+
+    reader = reading(ring, finish)
+    for ts in range(100):
+        ring.put(ts, DISCARD if ts % 7 == 0 else 0)
+    ring.put(100, BUSY)
+    assert read(reader) == [ts + 1000 for ts in range(100) if ts % 7]
     reader.close()
