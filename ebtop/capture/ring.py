@@ -42,34 +42,37 @@ class Reader(Protocol):
         ...
 
 
-def _slot(record: np.dtype[np.void]) -> np.dtype[np.void]:
-    """A record with its header, as it lies in the ring."""
-    return np.dtype(
-        {"names": ["length", "record"], "formats": ["<u4", record], "offsets": [0, HEADER], "itemsize": stride(record)}
-    )
+def in_ring(record: np.dtype[np.void]) -> np.dtype[np.void]:
+    """A record as it lies in the ring, its header being padding."""
+    fields = [(name, *field[:2]) for name, field in (record.fields or {}).items()]
+    names, formats, offsets = zip(*fields, strict=True)
+    places = [HEADER + offset for offset in offsets]
+    return np.dtype({"names": names, "formats": formats, "offsets": places, "itemsize": stride(record)})
 
 
-def _finished(slots: npt.NDArray[np.void]) -> tuple[int, Batch]:
-    """Up to the first that is still being written: how many slots, and their records without the discarded ones."""
-    if int(slots["length"].max()) < DISCARD:
-        return len(slots), slots["record"]
-    lengths = slots["length"].copy()  # the kernel may change them meanwhile
-    busy = np.flatnonzero(lengths & BUSY)
-    passed = int(busy[0]) if len(busy) else len(slots)
-    return passed, slots["record"][:passed][(lengths[:passed] & DISCARD) == 0]
+def _finished(lengths: npt.NDArray[np.uint32]) -> tuple[int, npt.NDArray[np.bool_] | None]:
+    """Of some records' headers: how many come before the first that is still being written, and which of these are
+    not discarded (None: all)."""
+    if int(lengths.max()) < DISCARD:
+        return len(lengths), None
+    seen = lengths.copy()  # the kernel may change them meanwhile
+    busy = np.flatnonzero(seen & BUSY)
+    passed = int(busy[0]) if len(busy) else len(seen)
+    return passed, (seen[:passed] & DISCARD) == 0
 
 
 class RingReader:
-    """Reads the ring behind a map's descriptor. The only reader it may have.
+    """Reads the ring behind a map's descriptor. The only reader it may have. Records are copied with their headers, so
+    that many are one copy.
 
     `fd` may be any file with the ring's layout (a memfd in tests). `finish` is called with each part of what is copied
     out. Raises OSError when it cannot be mapped.
     """
 
     def __init__(self, fd: int, size: int, record: np.dtype[np.void], finish: Finish) -> None:
-        self.record, self._finish = record, finish
-        self._fd, self._size, self._slot = fd, size, _slot(record)
-        self._block = max(1, BLOCK // self._slot.itemsize)
+        self.record, self._finish = in_ring(record), finish
+        self._fd, self._size, self._stride = fd, size, stride(record)
+        self._block = max(1, BLOCK // self._stride)
         self._consumer_page = mmap.mmap(fd, PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         self._pages = mmap.mmap(fd, PAGE + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=PAGE)
         # Positions are single aligned 8-byte words: NumPy loads and stores them whole.
@@ -79,24 +82,26 @@ class RingReader:
     def read(self) -> Batch | None:
         """The finished records up to the first that is still being written."""
         start, end = int(self._consumer[0]), int(self._producer[0])
-        count = (end - start) // self._slot.itemsize
+        count = (end - start) // self._stride
         if count <= 0:
             return None
         # A ring's size need not be a multiple of the record's; the second mapping carries the one that straddles.
-        slots = np.frombuffer(self._pages, self._slot, count, PAGE + start % self._size)
-        batch: Batch = np.empty(count, self.record)
+        ring = np.frombuffer(self._pages, f"V{self._stride}", count, PAGE + start % self._size)
+        lengths = np.ndarray((count,), np.uint32, ring, strides=(self._stride,))
+        copied = np.empty_like(ring)
         taken = kept = 0
         while taken < count:
-            block = slots[taken : taken + self._block]
-            passed, records = _finished(block)
-            part = batch[kept : kept + len(records)]
-            part[:] = records
-            self._finish(part)
+            passed, chosen = _finished(lengths[taken : taken + self._block])
+            slots = ring[taken : taken + passed] if chosen is None else ring[taken : taken + passed][chosen]
+            part = copied[kept : kept + len(slots)]
+            part.view(np.uint8)[:] = slots.view(np.uint8)
+            self._finish(part.view(self.record))
+            whole = passed == min(self._block, count - taken)
             kept, taken = kept + len(part), taken + passed
-            self._consumer[0] = start + taken * self._slot.itemsize
-            if passed < len(block):
+            self._consumer[0] = start + taken * self._stride
+            if not whole:
                 break
-        return batch[:kept] if kept else None
+        return copied[:kept].view(self.record) if kept else None
 
     def watch(self, poll: select.epoll) -> None:
         """The map's descriptor becomes readable when a program asks for a wake-up."""
