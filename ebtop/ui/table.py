@@ -150,7 +150,7 @@ class Table(ScrollView, can_focus=True):
         self._following = True
         self._placing = False
         self._strips: dict[tuple[Hashable, bool], Strip] = {}
-        self._plain: Style | None = None  # asking for `rich_style` on every line is dear
+        self._tones: dict[tuple[str, bool], Style] = {}  # asking for styles on every line is dear
         self.keep_heading = ""
 
     @property
@@ -182,11 +182,14 @@ class Table(ScrollView, can_focus=True):
         else:
             row = found if found is not None else min(self._cursor, len(model) - 1) if model.live_at_top else 0
         with self.prevent(Table.Moved):
-            self._placing = True
-            self.virtual_size = Size(0, len(model) + 1)
-            self._placing = False
+            self._set_length(len(model))
         self._put(row, top=row - line)
         self.refresh()
+
+    def _set_length(self, rows: int) -> None:
+        """Tell the scrollbar, which is always there: setting `virtual_size` would lay the whole screen out anew."""
+        self.set_reactive(ScrollView.virtual_size, Size(0, rows + 1))
+        self.vertical_scrollbar.window_virtual_size = rows + 1
 
     def _may_keep(self, model: Model) -> bool:
         """Whether what was drawn of the rows before is also what the new model's rows of those keys look like."""
@@ -196,13 +199,11 @@ class Table(ScrollView, can_focus=True):
     def _redraw(self) -> None:
         """What was drawn does not count any more."""
         self._strips.clear()
-        self._plain = None
+        self._tones.clear()
 
     @property
     def _base(self) -> Style:
-        if self._plain is None:
-            self._plain = self.rich_style
-        return self._plain
+        return self._toned("", selected=False)
 
     @property
     def _top(self) -> int:
@@ -331,19 +332,35 @@ class Table(ScrollView, can_focus=True):
         return Strip(segments)
 
     def _row_strip(self, row: int) -> Strip:
+        """One segment for all that is drawn alike: each costs its escape sequences."""
         assert self._model is not None  # noqa: S101  asked only for rows of the model
         columns = self._columns()
         selected = row == self._cursor
-        base = self.get_component_rich_style("table--cursor") if selected else self._base
-        segments = [Segment("› " if selected else "  ", base)]
+        text, base = "› " if selected else "  ", self._toned("", selected)
+        style = base
+        segments = []
         for cell, (heading, width) in zip(self._model.cells(row, [h.key for h, _ in columns]), columns, strict=True):
-            segments.append(Segment(padded(cell.text, width, heading.right), self._tone(cell.tone, base, selected)))
-            segments.append(Segment(" ", base))
-        strip = Strip(segments)
+            tone = self._toned(cell.tone, selected)
+            if tone is not style:
+                segments.append(Segment(text, style))
+                text, style = "", tone
+            text += padded(cell.text, width, heading.right)
+            if style is not base:
+                segments.append(Segment(text, style))
+                text, style = "", base
+            text += " "
+        strip = Strip([*segments, Segment(text, style)])
         return strip.extend_cell_length(self.size.width, base) if selected else strip
 
-    def _tone(self, tone: str, base: Style, selected: bool) -> Style:
-        if not tone or (selected and tone == "dim"):
+    def _toned(self, tone: str, selected: bool) -> Style:
+        key = ("" if selected and tone == "dim" else tone), selected
+        if key not in self._tones:
+            base = self.get_component_rich_style("table--cursor") if selected else self.rich_style
+            self._tones[key] = self._tone(key[0], base)
+        return self._tones[key]
+
+    def _tone(self, tone: str, base: Style) -> Style:
+        if not tone:
             return base
         toned = self.get_component_rich_style(f"table--{tone}")
         return base + Style(color=toned.color, bold=toned.bold, dim=toned.dim)
