@@ -6,7 +6,7 @@
 #include "dir_path.h"
 #include "syscall_args.h"
 
-#define SHORT_PATH 64
+#define SHORT_PATH 48
 #define MEDIUM_PATH 160
 #define LONG_PATH 4096
 #define AT_FDCWD -100

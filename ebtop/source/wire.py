@@ -60,6 +60,7 @@ _MAGIC = b"\x89ebtop\r\n"  # as PNG's: shows at once a stream that was taken for
 _HELLO = struct.Struct("<8sI20s")
 _PREFIX = struct.Struct("<IB3sI")
 _BEHIND_LENGTH = _PREFIX.size - 4
+_ROOM = 4 << 20
 _MAX_BUFFERS = 512  # Linux takes 1,024 in one writev(2)
 
 Received = TypeVar("Received", Message, Command)
@@ -176,8 +177,9 @@ class _FrameReader(Generic[Received]):
         return bytes(got)
 
     def _read_body(self, size: int) -> memoryview:
-        # Not zeroed: it costs memory only as far as it is filled, as a short stream may announce a long frame.
-        body = np.empty(size, np.uint8).data
+        # Not zeroed: it costs memory only as far as it is filled, as a short stream may announce a long frame. Rounded
+        # up, so that the frames of a flood fit where others lay before: memory that is new is dear.
+        body = np.empty(-(-size // _ROOM) * _ROOM if size > _ROOM else size, np.uint8).data[:size]
         at = 0
         while at < size:
             got = os.readv(self._fd, [body[at:]])
