@@ -92,9 +92,11 @@ def fitting(headings: Sequence[Heading], width: int, keep: str = "") -> list[tup
 
 def padded(text: str, width: int, right: bool) -> str:
     """Exactly `width` cells; what is cut ends in an ellipsis. Wide characters count as two."""
-    size = cell_len(text)
+    plain = text.isascii()  # then each takes one cell: what is sanitised has no control characters
+    size = len(text) if plain else cell_len(text)
     if size > width:
-        return set_cell_size(text, width - 1) + "…" if width > 1 else set_cell_size(text, width)
+        kept = width - 1 if width > 1 else width
+        return (text[:kept] if plain else set_cell_size(text, kept)) + "…"[: width - kept]
     return " " * (width - size) + text if right else text + " " * (width - size)
 
 
@@ -150,6 +152,7 @@ class Table(ScrollView, can_focus=True):
         self._following = True
         self._placing = False
         self._strips: dict[tuple[Hashable, bool], Strip] = {}
+        self._fitting: tuple[tuple[Model, int, str], list[tuple[Heading, int]]] | None = None
         self._tones: dict[tuple[str, bool], Style] = {}  # asking for styles on every line is dear
         self.keep_heading = ""
 
@@ -307,7 +310,10 @@ class Table(ScrollView, can_focus=True):
     def _columns(self) -> list[tuple[Heading, int]]:
         if self._model is None:
             return []
-        return fitting(self._model.headings, self.scrollable_content_region.width, self.keep_heading)
+        for_what = self._model, self.scrollable_content_region.width, self.keep_heading
+        if self._fitting is None or self._fitting[0] != for_what:
+            self._fitting = for_what, fitting(self._model.headings, *for_what[1:])
+        return self._fitting[1]
 
     def render_line(self, y: int) -> Strip:
         """The heading, then a row a line."""
@@ -349,7 +355,8 @@ class Table(ScrollView, can_focus=True):
                 segments.append(Segment(text, style))
                 text, style = "", base
             text += " "
-        strip = Strip([*segments, Segment(text, style)])
+        length = GUTTER + sum(width + 1 for _, width in columns)
+        strip = Strip([*segments, Segment(text, style)], length)
         return strip.extend_cell_length(self.size.width, base) if selected else strip
 
     def _toned(self, tone: str, selected: bool) -> Style:
