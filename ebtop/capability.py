@@ -115,6 +115,14 @@ def paranoid() -> int:
         return PARANOID
 
 
+def perf_refusal(paranoia: int) -> str:
+    """Why perf events, which profile and plain tracepoints take, cannot be opened; "" when they can."""
+    needed = SYS_ADMIN if paranoia > PARANOID else PERFMON
+    if has(needed) or has(SYS_ADMIN):
+        return ""
+    return f"perf events take {needed} (kernel.perf_event_paranoid is {paranoia})"
+
+
 def to_keep(names: Iterable[str], held: int, last: int, paranoia: int = PARANOID) -> int:
     """The mask of `names` as far as they are held. Where CAP_SYS_ADMIN does the work of newer ones, it stays."""
     wanted = sum(1 << NUMBERS[name] for name in names)

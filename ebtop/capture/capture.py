@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from functools import partial
 from queue import Empty, Queue
 
-from ebtop import registry
+from ebtop import capability, registry
 from ebtop.capture import private, statistics, tracefs
 from ebtop.capture.btf import BtfError
 from ebtop.capture.commands import check, chosen_options
@@ -276,7 +276,8 @@ class Capture:
         return True
 
     def _remedy(self) -> str:
-        return self._no_tracefs or "ebtop doctor tells what this kernel lacks"
+        refusal = capability.perf_refusal(capability.paranoid())
+        return refusal or self._no_tracefs or "ebtop doctor tells what this kernel lacks"
 
     @staticmethod
     def _failed(name: str, reason: str, remedy: str, tried: tuple[Attempt, ...] = ()) -> ToolState:

@@ -102,11 +102,11 @@ def _tracefs() -> Check:
 
 def perf_events(paranoia: int) -> Check:
     """May perf events be opened, which profile and plain tracepoints take? `paranoia`: kernel.perf_event_paranoid."""
-    needed = capability.SYS_ADMIN if paranoia > capability.PARANOID else capability.PERFMON
-    ok = capability.has(needed) or capability.has(capability.SYS_ADMIN)
-    lost = "" if ok else ": no profile, and raw tracepoints only"
-    remedy = f"{needed}, or: sysctl kernel.perf_event_paranoid={capability.PARANOID}"
-    return Check("perf events", ok, f"{needed} opens them (kernel.perf_event_paranoid is {paranoia}){lost}", remedy)
+    refusal = capability.perf_refusal(paranoia)
+    detail = f"{refusal}: no profile, and raw tracepoints only" if refusal else "may be opened"
+    return Check(
+        "perf events", not refusal, detail, f"sysctl kernel.perf_event_paranoid={capability.PARANOID}, or sudo"
+    )
 
 
 def kernel_symbols(kallsyms: Path = Path("/proc/kallsyms")) -> Check:

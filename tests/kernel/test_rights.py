@@ -18,6 +18,8 @@ from tests.kernel.rights import for_others, granted, may_look, status
 
 FEWEST = "bpf,perfmon"
 ALL_USEFUL = "bpf,perfmon,dac_read_search,sys_ptrace,syslog,checkpoint_restore"
+PERF_EVENTS = "sys_admin" if capability.paranoid() > capability.PARANOID else "perfmon"
+"""What profile takes besides."""
 TOOLS = [tool.name for tool in registry.tools()]
 
 
@@ -51,10 +53,12 @@ def test_each_process_holds_only_what_it_uses(tmp_path: Path) -> None:
         assert not capture["CapEff"] >> capability.NUMBERS[capability.SYS_ADMIN] & 1
 
 
-@pytest.mark.parametrize("rights", [FEWEST, ALL_USEFUL])
+@pytest.mark.parametrize("rights", [FEWEST, pytest.param(ALL_USEFUL, marks=pytest.mark.native)])
 @pytest.mark.parametrize("tool", TOOLS)
 def test_each_tool_without_root(tmp_path: Path, tool: str, rights: str) -> None:
     may_look(tmp_path)
+    if tool == "profile":
+        rights += f",{PERF_EVENTS}"
     file = tmp_path / "out.json"
     command = ["--", "sh", "-c", "for i in 1 2 3; do cat /etc/hostname; sleep 0.1; done"]
     argv = granted(rights, "run", tool, "--format", "json", "-o", str(file), *command)
@@ -72,7 +76,8 @@ def test_names_of_kernel_functions_take_a_capability() -> None:
     busy = started(["dd", "if=/dev/zero", "of=/dev/null", "bs=64k"], stderr=subprocess.DEVNULL)
     named = {}
     for rights in (FEWEST, ALL_USEFUL):
-        argv = granted(rights, "run", "profile", "--format", "json", "--duration", "2", "--pid", str(busy.pid))
+        both = f"{rights},{PERF_EVENTS}"
+        argv = granted(both, "run", "profile", "--format", "json", "--duration", "2", "--pid", str(busy.pid))
         done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120)
         stacks = [o for o in map(json.loads, done.stdout.splitlines()) if o["type"] == "stack" and o["kernel_frames"]]
         named[rights] = {frame for stack in stacks for frame in stack["frames"][-stack["kernel_frames"] :]}
@@ -80,6 +85,14 @@ def test_names_of_kernel_functions_take_a_capability() -> None:
     assert len(named[ALL_USEFUL] - {"[unknown]"}) > 2
 
 
+@pytest.mark.skipif(PERF_EVENTS == "perfmon", reason="kernel.perf_event_paranoid is 2 at most")
+def test_profile_says_what_perf_events_take() -> None:
+    done = subprocess.run(granted(FEWEST, "run", "profile"), capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1)
+    assert "perf events take CAP_SYS_ADMIN (kernel.perf_event_paranoid is " in done.stderr
+
+
+@pytest.mark.native
 def test_a_granted_capability_stays_with_capture(tmp_path: Path) -> None:
     """What is started with `--`, and the process that writes files, have none of it."""
     shell = "grep -E 'Cap(Eff|Prm|Amb)' /proc/self/status; grep CapEff /proc/$PPID/status"
@@ -109,7 +122,8 @@ def doctor(rights: str) -> dict[str, tuple[bool, str]]:
     done = subprocess.run(granted(rights, "doctor", "--json"), capture_output=True, text=True, check=True, timeout=120)
     told = json.loads(done.stdout)
     assert bool(told["tools"]) == ("bpf" in rights and "perfmon" in rights)
-    assert [tool["reason"] for tool in told["tools"]] == [""] * len(told["tools"])
+    refused = {tool["tool"] for tool in told["tools"] if tool["reason"]}
+    assert refused == ({"profile"} if told["tools"] and PERF_EVENTS not in rights else set())
     return {check["name"]: (check["ok"], check["remedy"]) for check in told["checks"]}
 
 
@@ -124,6 +138,7 @@ def test_doctor_says_what_a_missing_capability_costs() -> None:
     assert doctor("bpf")["CAP_PERFMON"] == (False, "without it: nothing can be traced")
 
 
+@pytest.mark.native
 def test_root_without_capabilities_is_refused_too() -> None:
     argv = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *EBTOP, "run", "opensnoop"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
@@ -131,6 +146,7 @@ def test_root_without_capabilities_is_refused_too() -> None:
     assert run("run", "opensnoop", "--duration", "0.1").returncode == 0
 
 
+@pytest.mark.native
 def test_the_folder_that_passes_is_gone_afterwards(tmp_path: Path) -> None:
     may_look(tmp_path)
     before = set(os.listdir("/tmp"))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ebtop import capability
 from ebtop.commands import doctor
 
 
@@ -36,7 +37,7 @@ def test_hidden_symbols_are_not_mistaken_for_offsets(tmp_path: Path, lines: str,
 def test_perf_events_take_more_where_the_kernel_is_paranoid(
     paranoia: int, held: set[str], ok: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor.capability, "has", lambda name: name in held)
+    monkeypatch.setattr(capability, "has", lambda name: name in held)
     check = doctor.perf_events(paranoia)
     assert check.ok is ok
     assert ("no profile" in check.detail) is not ok

@@ -28,6 +28,8 @@ KERNELS = ("6.1", "6.12")
 AT_ONCE = 2
 ONCE = {"perf-buffer": 0, "no-btf": 0, "upsets": 0, "headers": 1}
 """Parts that one kernel is enough for, and which: the number in the list."""
+TESTS = ("not rights", "rights")
+"""Tests of the first kernel and the second: each tool is tried on both, in all the ways that it attaches."""
 LIMIT_S = 1500.0
 
 
@@ -44,18 +46,19 @@ def script() -> str:
     return f"{exports}cd {shlex.quote(str(ROOT))} && exec {shlex.quote(sys.executable)} -m tests.vm.guest /out\n"
 
 
-def divided(kernels: int) -> list[list[str]]:
-    """The parts of each kernel: what has to be seen once is shared out among them, so that all end soon."""
-    return [[part for part in [*PARTS, "tests"] if ONCE.get(part, n) % kernels == n % kernels] for n in range(kernels)]
+def divided(kernels: int) -> list[tuple[list[str], str]]:
+    """The parts of each kernel, and which tests: what has to be seen once is shared out, so that all end soon."""
+    parts = [[part for part in [*PARTS, "tests"] if ONCE.get(part, n) % kernels == n % kernels] for n in range(kernels)]
+    return [(each, TESTS[n % 2] if kernels > 1 else "") for n, each in enumerate(parts)]
 
 
-def run(kernel: Kernel, parts: list[str], arguments: argparse.Namespace) -> list[Result]:
+def run(kernel: Kernel, parts: list[str], tests: str, limit_s: float) -> list[Result]:
     """Boot it once and do these parts in there; what cannot be had is skipped, with the reason."""
     out = Path(tempfile.mkdtemp(prefix="ebtop-vm-"))
     try:
         found = [(place, str(path)) for place, path in kernel.headers] if "headers" in parts else []
-        (out / "plan.json").write_text(json.dumps(asdict(Plan(parts, found, arguments.tests))))
-        ended = boot(kernel, out, script(), arguments.limit)
+        (out / "plan.json").write_text(json.dumps(asdict(Plan(parts, found, tests))))
+        ended = boot(kernel, out, script(), limit_s)
     except UnavailableError as why:
         shutil.rmtree(out)
         return [Result("all", "to boot it", "", skipped=1, detail=str(why))]
@@ -95,8 +98,9 @@ def main(words: list[str]) -> int:
     arguments = parsed(words)
     kernels = [Kernel(name) for name in dict.fromkeys(arguments.kernels)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        parts = [arguments.parts] * len(kernels) if arguments.parts else divided(len(kernels))
-        found = list(pool.map(lambda kernel, part: run(kernel, part, arguments), kernels, parts))
+        asked = [(arguments.parts, arguments.tests)] * len(kernels)
+        shares = asked if arguments.parts else divided(len(kernels))
+        found = list(pool.map(lambda kernel, share: run(kernel, *share, arguments.limit), kernels, shares))
     of_kernels = {label(kernel): done for kernel, done in zip(kernels, found, strict=True)}
     lines = [*results.table(of_kernels), "", *results.reasons(of_kernels)]
     passed, failed, skipped = results.totals(of_kernels)
