@@ -100,7 +100,7 @@ def main(words: list[str]) -> int:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         asked = [(arguments.parts, arguments.tests)] * len(kernels)
         shares = asked if arguments.parts else divided(len(kernels))
-        found = list(pool.map(lambda kernel, share: run(kernel, *share, arguments.limit), kernels, shares))
+        found = list(pool.map(lambda kernel, share: run(kernel, share[0], share[1], arguments.limit), kernels, shares))
     of_kernels = {label(kernel): done for kernel, done in zip(kernels, found, strict=True)}
     lines = [*results.table(of_kernels), "", *results.reasons(of_kernels)]
     passed, failed, skipped = results.totals(of_kernels)
