@@ -25,6 +25,9 @@ from ebtop.ui.cost import OwnCost
 REFRESH_S = 0.9
 """The least time between two refreshes that nobody asked for."""
 
+STARTING_S, SOON_S = 3.0, 0.1
+"""While tools start, their first data are waited for: so long, news are shown so soon."""
+
 _GATHER_S = 0.03
 """Ticks of several tools come close together: wait so long for the rest of them."""
 
@@ -127,6 +130,7 @@ class Reader:
         self._frozen: Snapshot | None = None
         self._stale = False  # the shown pane's data or wishes changed since it was prepared
         self._posted = 0.0
+        self._started = time.monotonic()
         self._unseen = False  # the screen has not come to the last picture yet
         self._room = threading.Semaphore(_AHEAD)
         self._stopped = False
@@ -157,7 +161,7 @@ class Reader:
 
     def restart(self, source: Source, first: str) -> None:
         """Go on with another source; what is held stays."""
-        self._source = source
+        self._source, self._started = source, time.monotonic()
         self._inbox.put(_Attach(source))
         self._attach(source, first)
         if self._focus is not None:
@@ -207,7 +211,8 @@ class Reader:
             if self._take(item):
                 now = time.monotonic()
                 news = isinstance(item, _From)  # else the user asked, and is not to wait
-                earliest = max(self._posted + REFRESH_S, now + _GATHER_S) if news else now
+                pause = SOON_S if now - self._started < STARTING_S else REFRESH_S
+                earliest = max(self._posted + pause, now + _GATHER_S) if news else now
                 due = earliest if due is None else min(due, earliest)
 
     def _take(self, item: _Item) -> bool:
