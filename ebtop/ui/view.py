@@ -11,8 +11,8 @@ The life of a view:
    widget: it may only use its arguments, `self.tool`, and caches that nothing but `prepare` uses. It is never called
    twice at once for one view. While paused it is given the same snapshot again and again.
 4. The UI thread calls `show(snapshot, result)` with what `prepare` returned: store it, and `refresh()` what changed.
-   At most 4 times a second; never when nothing changed, never before the view and its children are mounted. The view
-   may be hidden or have no size at that time.
+   Once a second, ten times in the first three seconds; never when nothing changed, never before the view and its
+   children are mounted. The view may be hidden or have no size at that time.
 
 Around the view the dashboard draws the header, the tabs, the pane's line (what it measures, probes, cost, rate,
 lost), the reasons when the tool failed, the details and the footer: a view draws its data and nothing else.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+import ebtop.ui.reader
 from ebtop.model.snapshot import ToolSnapshot
 from ebtop.tool import Tool
 from ebtop.ui.reader import _AHEAD, Reader, Refreshed
@@ -78,7 +79,8 @@ def test_a_screen_that_is_busy_is_not_given_more():
     reader.stop()
 
 
-def test_at_most_four_refreshes_a_second_for_news_but_at_once_for_wishes():
+def test_a_refresh_a_second_for_news_but_at_once_for_wishes(monkeypatch):
+    monkeypatch.setattr(ebtop.ui.reader, "STARTING_S", 0.0)
     source, view = Scripted(started()), View()
     reader, posted = reading(source)
     reader.look(view, None)
@@ -87,11 +89,23 @@ def test_at_most_four_refreshes_a_second_for_news_but_at_once_for_wishes():
     for number in range(40):
         source.say(synthetic.tick(OPENS, 10 + number, 10))
         time.sleep(0.025)
-    assert len(posted) - begin <= 6
+    assert len(posted) - begin <= 2
     asked = time.monotonic()
     reader.look(view, "wish")
     soon(lambda: posted[-1].shown.wanted == "wish")
     assert time.monotonic() - asked < 0.15
+    reader.stop()
+
+
+def test_news_are_shown_soon_while_tools_start():
+    source, view = Scripted(started()), View()
+    reader, posted = reading(source)
+    reader.look(view, None)
+    soon(lambda: posted)
+    begun = time.monotonic()
+    source.say(synthetic.tick(OPENS, 10, 10))
+    soon(lambda: posted[-1].snapshot.tools[OPENS.name].ticks)
+    assert time.monotonic() - begun < 0.5
     reader.stop()
 
 
