@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -56,7 +57,7 @@ def _overflow(tool: str, command: list[str], made: int, path: str, *way: str) ->
     outcome = Outcome(f"{tool} {' '.join(way)} with its reader stopped for {STANDSTILL_S:.0f} s", 1, made)
     with watched(outcome), headless(tool, *way, "--", "sh", "-c", f"sleep 1; exec {' '.join(command)}") as subject:
         process, file = subject
-        while not _running(command[0]):
+        while not _running(command[0]) and process.poll() is None:
             time.sleep(0.01)
         capture = _capture(process)
         time.sleep(0.2)
@@ -69,7 +70,15 @@ def _overflow(tool: str, command: list[str], made: int, path: str, *way: str) ->
 
 
 def _running(program: str) -> bool:
-    return any(p.info["exe"] == program for p in psutil.process_iter(["exe"]))
+    """Asked of /proc: psutil remembers what a process was before it called exec."""
+    return any(_executes(entry, program) for entry in os.listdir("/proc") if entry.isdigit())
+
+
+def _executes(pid: str, program: str) -> bool:
+    try:
+        return os.readlink(f"/proc/{pid}/exe") == program
+    except OSError:  # it has gone, or is the kernel's own
+        return False
 
 
 def _count(outcome: Outcome, tool: str, objects: list[dict[str, Any]], path: str) -> None:
