@@ -109,6 +109,12 @@ def storm(tries: int, chance: random.Random) -> Iterator[Outcome]:
 
 
 def _ride_out(outcome: Outcome, terminal: Terminal, program: str) -> None:
+    patience = time.monotonic() + 20
+    while not _running(program):
+        if time.monotonic() > patience:
+            outcome.blame("its load was never seen")
+            break
+        time.sleep(0.01)
     begun, most = time.monotonic(), 0
     while _running(program):
         most = max(most, processes.pss_bytes(terminal.process.pid))
