@@ -116,7 +116,7 @@ def paranoid() -> int:
 
 
 def perf_refusal(paranoia: int) -> str:
-    """Why perf events, which profile and plain tracepoints take, cannot be opened; "" when they can."""
+    """Why perf events, which sampling stacks and plain tracepoints take, cannot be opened; "" when they can."""
     needed = SYS_ADMIN if paranoia > PARANOID else PERFMON
     if has(needed) or has(SYS_ADMIN):
         return ""

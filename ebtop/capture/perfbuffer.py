@@ -15,8 +15,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from ebtop.capture import bpfcall
+from ebtop.capture.finish import Finish
 from ebtop.capture.streams import PAGE
-from ebtop.capture.unixtime import Finish
 from ebtop.tool import Batch
 
 _SAMPLE = 9

@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ebtop.capture.finish import Finish
 from ebtop.capture.streams import HEADER, PAGE, stride
-from ebtop.capture.unixtime import Finish
 from ebtop.tool import Batch
 
 BUSY, DISCARD = 1 << 31, 1 << 30

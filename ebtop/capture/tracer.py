@@ -14,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ebtop.capture import bpfcall
+from ebtop.capture.finish import Finisher
 from ebtop.capture.histograms import HistogramMaps
 from ebtop.capture.loader import Loaded, online_cpus
 from ebtop.capture.perfbuffer import PerfReader
 from ebtop.capture.program import Program
 from ebtop.capture.ring import Reader, RingReader
-from ebtop.capture.unixtime import Finisher
 from ebtop.tick import Cost
 from ebtop.tool import Batch, Tool
 

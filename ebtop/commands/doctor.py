@@ -101,9 +101,9 @@ def _tracefs() -> Check:
 
 
 def perf_events(paranoia: int) -> Check:
-    """May perf events be opened, which profile and plain tracepoints take? `paranoia`: kernel.perf_event_paranoid."""
+    """May perf events be opened, which sampling stacks and plain tracepoints take? `paranoia`: kernel.perf_event_paranoid."""
     refusal = capability.perf_refusal(paranoia)
-    detail = f"{refusal}: no profile, and raw tracepoints only" if refusal else "may be opened"
+    detail = f"{refusal}: no samples of stacks, and raw tracepoints only" if refusal else "may be opened"
     return Check(
         "perf events", not refusal, detail, f"sysctl kernel.perf_event_paranoid={capability.PARANOID}, or sudo"
     )

@@ -14,12 +14,12 @@ import pytest
 from ebtop import registry
 from ebtop.arguments import way_to_attach
 from ebtop.capture import tracer
+from ebtop.capture.finish import distinct
 from ebtop.capture.headers import offsets_header, used_members
 from ebtop.capture.program import Program, all_sources, bpf_folder
 from ebtop.capture.records import layouts
 from ebtop.capture.streams import stride, wake_every
 from ebtop.capture.ticks import directory_names, terminate
-from ebtop.capture.unixtime import distinct
 from ebtop.tool import Kind, log_buckets
 
 TOOLS = [pytest.param(tool, id=tool.name) for tool in registry.tools()]

@@ -40,4 +40,4 @@ def test_perf_events_take_more_where_the_kernel_is_paranoid(
     monkeypatch.setattr(capability, "has", lambda name: name in held)
     check = doctor.perf_events(paranoia)
     assert check.ok is ok
-    assert ("no profile" in check.detail) is not ok
+    assert ("no samples" in check.detail) is not ok

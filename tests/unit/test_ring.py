@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import ebtop.capture.ring as ring_module
+from ebtop.capture.finish import Finish
 from ebtop.capture.ring import BUSY, DISCARD, RingReader
 from ebtop.capture.streams import PAGE, stride
-from ebtop.capture.unixtime import Finish
 from ebtop.tool import Batch
 
 RECORD = np.dtype([("ts", "<u8"), ("pid", "<u4"), ("name", "S16")])  # 40 bytes a slot: one straddles the edge
