@@ -101,7 +101,7 @@ def _tracefs() -> Check:
 
 
 def perf_events(paranoia: int) -> Check:
-    """May perf events be opened, which sampling stacks and plain tracepoints take? `paranoia`: kernel.perf_event_paranoid."""
+    """May perf events be opened, for samples and plain tracepoints? `paranoia`: kernel.perf_event_paranoid."""
     refusal = capability.perf_refusal(paranoia)
     detail = f"{refusal}: no samples of stacks, and raw tracepoints only" if refusal else "may be opened"
     return Check(
