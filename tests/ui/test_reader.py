@@ -102,9 +102,10 @@ def test_news_are_shown_soon_while_tools_start():
     reader, posted = reading(source)
     reader.look(view, None)
     soon(lambda: posted)
+    held = len(posted[-1].snapshot.tools[OPENS.name].ticks)
     begun = time.monotonic()
     source.say(synthetic.tick(OPENS, 10, 10))
-    soon(lambda: posted[-1].snapshot.tools[OPENS.name].ticks)
+    soon(lambda: len(posted[-1].snapshot.tools[OPENS.name].ticks) > held)
     assert time.monotonic() - begun < 0.5
     reader.stop()
 
