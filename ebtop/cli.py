@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
-from ebtop import __version__, arguments, standard
+from ebtop import __version__, arguments, preferences, standard
 from ebtop.arguments import Parser, UsageError
 from ebtop.endings import end_at_signals
 
@@ -19,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: the exit code."""
     end_at_signals()
     standard.fill_closed()
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's linear algebra is not used: 30 MB less
+    preferences.prefer("OPENBLAS_NUM_THREADS", "1")  # NumPy's linear algebra is not used: 30 MB less
     ours, command = arguments.split_command(sys.argv[1:] if argv is None else argv)
     verb = ours[0] if ours and ours[0] in VERBS else DASHBOARD
     module = importlib.import_module(f"ebtop.commands.{verb}")

@@ -9,11 +9,12 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 
+from ebtop import preferences
 from ebtop.sanitise import sanitise
 
 
 class HeldCommand:
-    """Fork now (before threads are started), `release` later. Its environment and ids are this process's own.
+    """Fork now (before threads are started), `release` later. Its ids are ours, its environment is the caller's.
 
     `stdin`, `stdout` and `stderr` are descriptors that become the command's; -1 leaves ours.
     """
@@ -68,7 +69,7 @@ def _become(argv: Sequence[str], gate: int, streams: tuple[int, int, int]) -> No
         for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         # Looked up here, as a shell does: execvp(3) would try, and show, every folder of PATH.
-        os.execv(shutil.which(argv[0]) or argv[0], list(argv))  # noqa: S606  there is no shell
+        os.execve(shutil.which(argv[0]) or argv[0], list(argv), preferences.callers())  # noqa: S606  there is no shell
     except OSError as error:
         os.write(2, f"ebtop: {sanitise(argv[0])}: {error.strerror}\n".encode())
     finally:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from typing import IO, TYPE_CHECKING
 
-from ebtop import arguments, privilege
+from ebtop import arguments, preferences, privilege
 from ebtop.arguments import UsageError
 from ebtop.commands.run import capture_settings, check_command, tool_options
 from ebtop.endings import SIGNALS, code
@@ -76,6 +76,7 @@ def _show(
     args: argparse.Namespace, command: list[str] | None, keeper: Keeper, notes: tuple[str, ...],
     again: Callable[[], None],
 ) -> int:  # fmt: skip
+    preferences.prefer("ESCDELAY", "25")  # ms, as htop: an Esc is answered at once
     from ebtop import config, registry
     from ebtop.ui.app import Dashboard
 

@@ -24,6 +24,7 @@ from ebtop.ui.help import Help
 from ebtop.ui.panes import Panes, panes_class
 from ebtop.ui.reader import Reader, Refreshed
 from ebtop.ui.table import Table
+from ebtop.ui.terminal import Terminal
 from ebtop.ui.views import view_class
 
 _MOST_PASTED = 4096
@@ -53,7 +54,7 @@ class Dashboard(App[None]):
         restart: Callable[[], Source] | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        super().__init__()
+        super().__init__(driver_class=Terminal)
         if not tools:
             raise ValueError("a dashboard needs at least one tool")
         self._config = config or Config()

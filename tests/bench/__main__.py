@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tests.bench import (
+    figures_answers,
     figures_growth,
     figures_loss,
     figures_opens,
@@ -33,6 +34,7 @@ GROUPS: Mapping[str, Group] = {
     "execs": figures_scheduling.execs,
     "profile": figures_scheduling.profile,
     "startup": figures_startup.startup,
+    "answers": figures_answers.answers,
     "rest": figures_rest.at_rest,
     "panes": figures_rest.panes,
     "processes": figures_growth.growth_with_processes,

@@ -8,7 +8,6 @@ import resource
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from ebtop.resolve import cgroup, mappings, perfmap, process, regularfile
 from ebtop.resolve.container import container_of
 from ebtop.resolve.kallsyms import KernelSymbols
 from ebtop.resolve.perfmap import PerfMap, PerfMapError
+from tests import pace
 from tests.hostile import examples
 from tests.hostile.words import raw, text
 
@@ -154,10 +154,9 @@ def test_mounts(proc: dict[str, bytes], word: bytes, field: int) -> None:
 @example(path="/lxc." * 20_000)
 @example(path="/system.slice/machine-\\x1b[2J.scope")
 def test_containers(path: str) -> None:
-    began = time.process_time()
-    container_of(path)
-    container_of("/docker/" + path + "a" * 64)
-    assert time.process_time() - began < 0.5
+    with pace.at_most(100):
+        container_of(path)
+        container_of("/docker/" + path + "a" * 64)
 
 
 KALLSYMS = [b"ffffffff81000000 T _text", b"0000000000000000 A x", b"ffffffff81000010 t a\t[mod]",
@@ -218,18 +217,19 @@ def test_perf_maps(owner: int, lines: list[bytes], address: int) -> None:
         assert name is None or 0 < len(os.fsencode(name)) <= 4096
 
 
-def flood(write: Callable[[Path], None], pid: int) -> tuple[PerfMap, float, int]:
-    """Reading a map: what is held, the CPU time of one refresh, how much memory it took at most (KiB)."""
+def flood(write: Callable[[Path], None], pid: int) -> PerfMap:
+    """A map after one refresh, which takes neither long (capture has other things to do) nor much memory."""
     write(map_of(pid))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found, began = PerfMap(pid), time.process_time()
-    found.refresh()
-    return found, time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    found = PerfMap(pid)
+    with pace.at_most(200):
+        found.refresh()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 << 10  # KiB
+    return found
 
 
 def test_a_map_that_is_one_line_of_64_megabytes(owner: int) -> None:
-    found, took, kib = flood(lambda path: path.write_bytes(b"1000 10 " + b"x" * (64 << 20)), owner)
-    assert (len(found), took < 1, kib < 200 << 10) == (0, True, True)
+    assert len(flood(lambda path: path.write_bytes(b"1000 10 " + b"x" * (64 << 20)), owner)) == 0
 
 
 def test_a_map_of_a_terabyte_that_takes_no_disk(owner: int) -> None:
@@ -238,14 +238,12 @@ def test_a_map_of_a_terabyte_that_takes_no_disk(owner: int) -> None:
             file.write(b"1000 10 good\n")
             file.truncate(1 << 40)
 
-    found, took, kib = flood(write, owner)
-    assert (found.lookup(0x1001), took < 2, kib < 200 << 10) == ("good", True, True)
+    assert flood(write, owner).lookup(0x1001) == "good"
 
 
 def test_a_map_of_millions_of_lines_is_read_a_part_at_a_time(owner: int) -> None:
-    found, took, kib = flood(lambda path: path.write_bytes(b"".join(b"%x 1 f\n" % n for n in range(2_000_000))), owner)
+    found = flood(lambda path: path.write_bytes(b"".join(b"%x 1 f\n" % n for n in range(2_000_000))), owner)
     assert 100_000 < len(found) < 1 << 20
-    assert (took < 0.5, kib < 200 << 10) == (True, True)  # capture has other things to do
     for _ in range(10):
         found.refresh()
     assert len(found) == 1 << 20

@@ -72,6 +72,12 @@ def test_capture_that_dies_is_told(tmp_path: Path) -> None:
     assert err == "ebtop: capture has ended, it was killed by SIGKILL\n"
 
 
+def test_a_command_has_the_callers_environment(tmp_path: Path) -> None:
+    done = run("run", "tcpconnect", "-o", str(tmp_path / "out"), "--", "env", "-0", env=dict(os.environ))
+    names = {line.partition("=")[0] for line in done.stdout.split("\0")}
+    assert names - {""} == set(os.environ)
+
+
 def test_statistics_are_off_again() -> None:
     setting = Path("/proc/sys/kernel/bpf_stats_enabled")
     known = setting.read_text()
