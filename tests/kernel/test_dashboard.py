@@ -116,6 +116,7 @@ def test_any_key_is_answered_under_load(short: Path) -> None:
             terminal.type(key)  # how soon, tests/bench measures
             until(terminal, words)
             terminal.type("\x1b")  # leaves the help; else it does nothing
+            time.sleep(0.5)  # what follows an Esc at once is a sequence
         assert "lost 0" in terminal.text()
         terminal.type("q")
 
