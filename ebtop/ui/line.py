@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
+from textual.strip import Strip
 from textual.widget import Widget
 
 
@@ -34,7 +36,7 @@ class Line(Widget):
     }
     TONES: ClassVar[tuple[str, ...]] = ("dim", "warn", "accent", "good", "strong", "chosen")
 
-    _drawn: Text | None = None
+    _drawn: tuple[tuple[int, str], Text] | None = None
     _styles: tuple[str, Mapping[str, Style]] | None = None
 
     def text(self, width: int) -> Text:
@@ -52,13 +54,23 @@ class Line(Widget):
         found = {tone: self.get_component_rich_style(f"line--{tone}") for tone in self.TONES}
         return {t: s if t == "chosen" else Style(color=s.color, bold=s.bold, dim=s.dim) for t, s in found.items()}
 
-    def render(self) -> Text:
-        """The line."""
-        self._drawn = self.text(self.content_size.width)
-        return self._drawn
+    def render_line(self, y: int) -> Strip:
+        """The line, without what Textual does for texts that may be selected, wrapped and aligned."""
+        where = self._where
+        if self._drawn is None or self._drawn[0] != where:
+            self._drawn = where, self.text(where[0])
+        base = self.rich_style
+        segments = self._drawn[1].render(self.app.console)
+        return Strip(Segment.apply_style(segments, base)).adjust_cell_length(where[0], base)
 
     def changed(self) -> None:
         """What it says may have changed: draw it again if so."""
-        if self.is_mounted and self._drawn != (now := self.text(self.content_size.width)):
-            self._drawn = now
-            self.refresh()
+        if self.is_mounted:
+            now = self._where, self.text(self.content_size.width)
+            if self._drawn != now:
+                self._drawn = now
+                self.refresh()
+
+    @property
+    def _where(self) -> tuple[int, str]:
+        return self.content_size.width, self.app.theme
