@@ -47,7 +47,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What the kernel measured of a tool's programs in the interval; None where it does not measure."""
+    """What a tool's programs cost in the interval, by what the kernel measured of late; 0 where it does not measure."""
 
     run_ns: int = 0
     run_count: int = 0

@@ -27,9 +27,10 @@ from ebtop.capture.headers import offsets_header, used_members, write_tree
 from ebtop.capture.identities import KnownIdentities
 from ebtop.capture.loader import Loaded, Request, online_cpus
 from ebtop.capture.program import Program, all_sources
+from ebtop.capture.stopwatch import Stopwatch
 from ebtop.capture.ticks import TickMaker
 from ebtop.capture.tracer import Tracer, tool_defines, wanted_maps
-from ebtop.capture.vitals import OwnCost, Stopwatch, vitals
+from ebtop.capture.vitals import OwnCost, vitals
 from ebtop.memory import settle
 from ebtop.namespaces import nested_pids
 from ebtop.resolve.symbols import Symbolizer
@@ -148,11 +149,12 @@ class Capture:
         settle()
         next_tick = time.monotonic() + self._settings.interval_s
         while not self._stopping:
-            timed = next_tick - self._stopwatch.lead_s(self._settings.interval_s)
-            if self._wait((timed if time.monotonic() < timed else next_tick) - time.monotonic()):
+            timed = self._stopwatch.due(next_tick)
+            if self._wait(min(timed, next_tick) - time.monotonic()):
                 next_tick = min(next_tick, time.monotonic() + _FIRST_TICK_S)
-            if time.monotonic() >= timed:
-                self._stopwatch.start()
+            if time.monotonic() >= timed and self._stopwatch.start():
+                for running in self._running.values():
+                    running.tracer.begin_timing()
             if time.monotonic() >= next_tick:
                 self._tick()
                 next_tick = max(next_tick + self._settings.interval_s, time.monotonic())
@@ -271,6 +273,7 @@ class Capture:
         if tool.kind is Kind.STACKS:
             self._symbols.learn_running()
         tracer.watch(self._poll)
+        self._stopwatch.soon()
         self._running[name] = Running(tracer, TickMaker(tracer, self._symbols, self._identities))
         self._output.send(ToolState(name, Phase.RUNNING, tuple(loaded.probes), tried))
         return True
@@ -315,15 +318,15 @@ class Capture:
     def _tick(self) -> None:
         self._symbols.tick()
         self._focus.forget_the_dead()
-        scale = self._stopwatch.stop()
+        timed_s = self._stopwatch.stop()
         for running in self._running.values():
-            self._send_tick(running, scale)
+            self._send_tick(running, timed_s)
         for message in self._vitals():
             self._output.send(message)
 
-    def _send_tick(self, running: Running, scale: float = 0.0) -> None:
+    def _send_tick(self, running: Running, timed_s: float = 0.0) -> None:
         start, running.since = running.since, time.time_ns()
-        self._output.send(running.maker.make(start, running.since, scale))
+        self._output.send(running.maker.make(start, running.since, timed_s))
 
     def _finish(self) -> None:
         for running in self._running.values():

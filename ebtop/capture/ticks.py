@@ -82,12 +82,12 @@ class TickMaker:
         self._told_cgroups: set[int] = set()
         self._comms: OrderedDict[int, str] = OrderedDict()
 
-    def make(self, start: int, end: int, cost_scale: float = 0.0) -> Tick:
-        """Everything since the last call; `start` and `end` are Unix ns. What the programs cost was measured for one
-        part in `cost_scale` of the time."""
+    def make(self, start: int, end: int, timed_s: float = 0.0) -> Tick:
+        """Everything since the last call; `start` and `end` are Unix ns. What the programs cost was measured for the
+        last `timed_s` seconds, if at all."""
         tool = self._tracer.tool
-        taken = self._tracer.take(cost_scale)
-        draft = _Draft(Tick(tool.name, start, end, cost=taken.cost))
+        taken = self._tracer.take(timed_s)
+        draft = _Draft(Tick(tool.name, start, end, cost=taken.rate.over((end - start) / 1e9)))
         for ring in sorted(tool.rings, key=lambda ring: ring.role != "execs"):  # samples are named by what was started
             batches = taken.pending.get(ring.map, [])
             if not ring.cleared:

@@ -34,13 +34,25 @@ def possible_cpus() -> int:
     return int(possible.split("-")[-1].split(",")[-1]) + 1
 
 
+class Rate(NamedTuple):
+    """What the programs cost a second: ns that they ran, and how often."""
+
+    run_ns: float = 0.0
+    run_count: float = 0.0
+
+    def over(self, seconds: float) -> Cost:
+        """What that is in so many seconds."""
+        return Cost(round(self.run_ns * seconds), round(self.run_count * seconds))
+
+
 class Taken(NamedTuple):
-    """What a tracer gives for a tick: records by ring, ids of the control groups in them, what was lost by reason."""
+    """What a tracer gives for a tick: records by ring, ids of the control groups in them, what was lost by reason,
+    what the programs cost when they were last timed."""
 
     pending: dict[str, list[Batch]]
     cgroups: set[int]
     lost: Counter[str]
-    cost: Cost
+    rate: Rate
 
 
 class Tracer:
@@ -54,7 +66,8 @@ class Tracer:
         self.pending_bytes = 0
         self._dropped = 0
         self._counted = np.zeros(len(LOST) + 1, np.uint64)
-        self._runs = (0, 0, 0)
+        self._timed_from, self._rate = (0, 0), Rate()
+        self._missed = 0
         self._cpus = possible_cpus()
         self._finisher = Finisher()
         self._readers = self._open_readers(program)
@@ -94,21 +107,27 @@ class Tracer:
                 self.pending_bytes += batch.nbytes
                 self._pending.setdefault(name, []).append(batch)
 
-    def take(self, scale: float) -> Taken:
-        """What came since the last call; the programs' run time is times `scale`, as they were timed for a part of it
-        only."""
+    def begin_timing(self) -> None:
+        """The kernel times the programs from now on, until the next `take`."""
+        self._timed_from = self._runs()[:2]
+
+    def take(self, timed_s: float) -> Taken:
+        """What came since the last call. The programs were timed for the last `timed_s` seconds, if at all."""
         self.drain()
         with self._lock:
             pending, self._pending, self.pending_bytes = self._pending, {}, 0
             dropped, self._dropped = self._dropped, 0
             cgroups, self._finisher.cgroups = self._finisher.cgroups, set()
         lost = self._lost()
-        last, self._runs = self._runs, self._runs_so_far()
-        run_ns, run_count, missed = (now - then for now, then in zip(self._runs, last, strict=True))
-        lost += Counter({BACKLOG: dropped, BUSY: missed})
-        return Taken(pending, cgroups, lost, Cost(round(run_ns * scale), round(run_count * scale)))
+        run_ns, run_count, missed = self._runs()
+        if timed_s:
+            then = self._timed_from
+            self._rate = Rate((run_ns - then[0]) / timed_s, (run_count - then[1]) / timed_s)
+        last, self._missed = self._missed, missed
+        lost += Counter({BACKLOG: dropped, BUSY: missed - last})
+        return Taken(pending, cgroups, lost, self._rate)
 
-    def _runs_so_far(self) -> tuple[int, int, int]:
+    def _runs(self) -> tuple[int, int, int]:
         runs = [bpfcall.program_runs(fd) for fd in self.loaded.programs.values()]
         return sum(ns for ns, _, _ in runs), sum(count for _, count, _ in runs), sum(missed for _, _, missed in runs)
 

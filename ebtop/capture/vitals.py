@@ -6,7 +6,7 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from ebtop.memory import pss
 from ebtop.tick import Vitals
@@ -52,40 +52,3 @@ def vitals(cost: OwnCost, focus: str, focus_pids: int, compilers: Iterable[int])
         focus=focus,
         focus_pids=focus_pids,
     )
-
-
-class Stopwatch:
-    """The kernel's BPF statistics, switched on for a twentieth of the time: timing every run of every program would
-    add a quarter to what ebtop costs the programs it watches. `switch_on` gives the descriptor that does it, or raises
-    OSError; off when it is closed, whatever happens."""
-
-    SHARE = 0.05
-
-    def __init__(self, wanted: bool, switch_on: Callable[[], int]) -> None:
-        self._wanted, self._switch_on = wanted, switch_on
-        self._fd = -1
-        self._since = self._last = time.monotonic()
-
-    def lead_s(self, interval_s: float) -> float:
-        """How long before a tick `start` is due."""
-        return self.SHARE * interval_s if self._wanted else 0.0
-
-    def start(self) -> None:
-        """Begin to measure."""
-        if not self._wanted or self._fd >= 0:
-            return
-        try:
-            self._fd = self._switch_on()
-            self._since = time.monotonic()
-        except OSError:
-            self._wanted = False  # not allowed, or before Linux 5.8: costs are then not shown
-
-    def stop(self) -> float:
-        """End the measurement: what it must be multiplied by to stand for all the time since the last one."""
-        now = time.monotonic()
-        whole, self._last = now - self._last, now
-        if self._fd < 0:
-            return 0.0
-        os.close(self._fd)
-        self._fd = -1
-        return whole / max(now - self._since, 1e-6)

@@ -56,6 +56,7 @@ class Line(Widget):
 
     def render_line(self, y: int) -> Strip:
         """The line, without what Textual does for texts that may be selected, wrapped and aligned."""
+        del y
         where = self._where
         if self._drawn is None or self._drawn[0] != where:
             self._drawn = where, self.text(where[0])
