@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from json.encoder import encode_basestring_ascii
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy.typing as npt
 
 from ebtop.tool import Batch, Column, Names, Type, Value, text, values
 
@@ -14,52 +16,64 @@ escape: Callable[[str], str] = encode_basestring_ascii
 
 Fragment = str | int
 
-_BOOLEANS = ("false", "true")
-
 
 def write(value: Any) -> str:
     """Any JSON value, as compact as the lines are."""
     return json.dumps(value, separators=(",", ":"))
 
 
-def fragments(column: Column, batch: Batch, names: Names) -> Sequence[Fragment]:
-    """The column as JSON; what is known only later is null."""
+class Same(NamedTuple):
+    """The fragment of every row."""
+
+    text: str
+
+
+Cells = Sequence[Fragment] | Same
+"""A fragment a row. In most batches many columns (user, cgroup, name) have the same in all."""
+
+
+def fragments(column: Column, batch: Batch, names: Names) -> Cells:
+    """The column as JSON; what is known only later is null. The batch has at least one row."""
     if column.late:
-        return ["null"] * len(batch)
+        return Same("null")
     if column.derive is None:
         return raw_fragments(column, batch)
     return _of_values(column.derive(batch, names))
 
 
-def raw_fragments(column: Column, batch: Batch) -> Sequence[Fragment]:
+def raw_fragments(column: Column, batch: Batch) -> Cells:
     """The batch's field of that name as JSON, whatever the column would derive."""
     if column.key not in (batch.dtype.names or ()):
-        return ["null"] * len(batch)
+        return Same("null")
     data = batch[column.key]
     if data.dtype.kind == "S":
         raw = data.tolist()
-        known = {item: escape(text(item)) for item in set(raw)}
-        return list(map(known.__getitem__, raw))
+        return _looked_up({item: escape(text(item)) for item in set(raw)}, raw)
     if data.dtype.kind == "b" or column.type is Type.BOOL:
-        return list(map(_BOOLEANS.__getitem__, (data != 0).tolist()))
+        return _of_values((data != 0).tolist())
     if data.dtype.kind in "iu" and data.ndim == 1:
-        numbers: list[int] = data.tolist()
-        return numbers
+        return _numbers(data)
     return _of_values(values(column, batch, {}))
 
 
-def _of_values(derived: Sequence[Value]) -> Sequence[Fragment]:
+def _numbers(data: npt.NDArray[Any]) -> Cells:
+    if data[0] == data[-1] and bool((data == data[0]).all()):
+        return Same(str(data[0]))
+    numbers: list[int] = data.tolist()
+    return numbers
+
+
+def _looked_up(known: Mapping[Any, str], keys: Sequence[Any]) -> Cells:
+    return list(map(known.__getitem__, keys)) if len(known) > 1 else Same(known[keys[0]])
+
+
+def _of_values(derived: Sequence[Value]) -> Cells:
     """Any values as JSON; what most columns are made of, quickly."""
     kinds = set(map(type, derived))
     if kinds <= {int}:
         return derived  # type: ignore[return-value]
-    if kinds <= {bool}:
-        return list(map(_BOOLEANS.__getitem__, derived))  # type: ignore[arg-type]
-    if kinds <= {int, type(None)}:
-        return ["null" if value is None else value for value in derived]  # type: ignore[misc]
-    if kinds <= {str, int, type(None)}:
-        known = {value: _scalar(value) for value in set(derived)}
-        return list(map(known.__getitem__, derived))
+    if kinds <= {str, int, bool, type(None)} and len(kinds - {type(None)}) <= 1:  # 1 and True are equal
+        return _looked_up({value: _scalar(value) for value in set(derived)}, derived)
     if kinds <= {list}:
         return _lists(derived)  # type: ignore[arg-type]
     return [_scalar(value) for value in derived]
@@ -73,11 +87,10 @@ def _scalar(value: Any) -> str:
     return write(value)
 
 
-def _lists(derived: Sequence[list[Any]]) -> Sequence[str]:
+def _lists(derived: Sequence[list[Any]]) -> Cells:
     """Lists as JSON; columns of few different ones (flags) share them, so each object is written once."""
     ids = list(map(id, derived))
-    known = {number: _list(item) for number, item in dict(zip(ids, derived, strict=True)).items()}
-    return list(map(known.__getitem__, ids))
+    return _looked_up({number: _list(item) for number, item in dict(zip(ids, derived, strict=True)).items()}, ids)
 
 
 def _list(items: Iterable[Any]) -> str:

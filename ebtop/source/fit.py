@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ebtop.source.wire_arrays import WireError
+from ebtop.source.wire_json import WireError
 from ebtop.tick import Histogram, Message, Tick, ToolState, Vitals
 from ebtop.tool import Batch, Column, Kind, Tool, Type, Value, values
 

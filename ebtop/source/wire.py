@@ -24,8 +24,9 @@ import numpy as np
 from ebtop import __version__
 from ebtop.sanitise import sanitise
 from ebtop.source import wire_tick
-from ebtop.source.wire_arrays import ArrayReader, ArrayWriter, WireError, padding
-from ebtop.source.wire_values import decoder, dump, load, plain
+from ebtop.source.wire_arrays import ArrayReader, ArrayWriter, padding
+from ebtop.source.wire_json import WireError, dump, load
+from ebtop.source.wire_values import decoder, plain
 from ebtop.tick import (
     Command,
     Gone,

@@ -1,13 +1,19 @@
-"""Arrays on the wire: their layout as JSON, their bytes as they are (little-endian), read as views without a copy."""
+"""Arrays on the wire: their layout as JSON, their bytes as they are (little-endian), read as views without a copy.
+
+A layout is a string of JSON inside the header's: the same few come every second, and are looked up by it.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from ebtop.source.wire_json import WireError, dump, load
 
 Array = npt.NDArray[Any]
 
@@ -18,13 +24,13 @@ MAX_FIELDS = 256
 MAX_ITEM = 4 << 20
 """Bytes of one record at most: the longest one known carries 256 KiB of arguments."""
 
+MAX_LAYOUT = 1 << 15
+"""Characters of a layout."""
+
+_KEPT = 64
 _FORMAT = re.compile(r"([<|])([uifbS])([1-9][0-9]{0,6})", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
 _SIZES = {"u": (1, 2, 4, 8), "i": (1, 2, 4, 8), "f": (2, 4, 8), "b": (1,), "S": range(1, MAX_ITEM + 1)}
-
-
-class WireError(Exception):
-    """The stream is not what the protocol says, or a message cannot be put into it. The text is one line."""
 
 
 def padding(size: int) -> int:
@@ -32,18 +38,27 @@ def padding(size: int) -> int:
     return -size % ALIGNMENT
 
 
-def describe(dtype: np.dtype[Any]) -> list[Any]:
-    """A little-endian dtype as JSON: `[itemsize, [[name, format, shape, offset], ...]]`, without fields for `<u8`.
+@lru_cache(_KEPT)
+def little_endian(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype with its bytes in the order of the wire."""
+    return dtype.newbyteorder("<")
+
+
+@lru_cache(_KEPT)
+def describe(dtype: np.dtype[Any]) -> str:
+    """A little-endian dtype as JSON: `[itemsize, [[name, format, shape, offset], ...]]`, or `[itemsize, format]`.
 
     Raises WireError for a dtype that has no place on the wire: objects, nested structures, other kinds.
     """
-    if dtype.fields is None:
-        return [dtype.itemsize, _format(dtype)]
-    fields = []
-    for name in dtype.names or ():
-        base, shape = dtype.fields[name][0].base, dtype.fields[name][0].shape
-        fields.append([name, _format(base), list(shape), dtype.fields[name][1]])
-    return [dtype.itemsize, fields]
+    fields = [] if dtype.fields is None else [_described(name, *field[:2]) for name, field in dtype.fields.items()]
+    text = dump([dtype.itemsize, fields or _format(dtype)]).decode()
+    if len(text) > MAX_LAYOUT:
+        raise WireError("an array of too many fields cannot be sent")
+    return text
+
+
+def _described(name: str, dtype: np.dtype[Any], offset: int) -> list[Any]:
+    return [name, _format(dtype.base), list(dtype.shape), offset]
 
 
 def _format(dtype: np.dtype[Any]) -> str:
@@ -52,9 +67,12 @@ def _format(dtype: np.dtype[Any]) -> str:
     return dtype.str
 
 
-def parse(layout: object) -> np.dtype[Any]:
+@lru_cache(_KEPT)
+def parse(text: str) -> np.dtype[Any]:
     """The dtype that `describe` wrote; checks everything, as the layout may come from anyone."""
-    match layout:
+    if len(text) > MAX_LAYOUT:
+        raise WireError("an array's layout is too long")
+    match load(text.encode("utf-8", "surrogatepass")):
         case [int() as itemsize, str() as format_]:
             dtype = _parse_format(format_)
             if dtype.itemsize != itemsize:
@@ -109,8 +127,8 @@ class ArrayWriter:
         """Take a one-dimensional array; no copy is made if it is contiguous and little-endian."""
         if array.ndim != 1:
             raise WireError("only one-dimensional arrays can be sent")
-        little = array.dtype.newbyteorder("<")
-        if little != array.dtype:
+        little = little_endian(array.dtype)
+        if little is not array.dtype and little != array.dtype:
             array = array.astype(little)
         layout = describe(array.dtype)
         if len(array):
@@ -133,7 +151,7 @@ class ArrayReader:
     def take(self, said: object) -> Array:
         """The next array, given what the header says of it."""
         match said:
-            case [int() as length, layout] if type(length) is int and length >= 0:
+            case [int() as length, str() as layout] if type(length) is int and length >= 0:
                 dtype = parse(layout)
             case _:
                 raise WireError("an array's description is malformed")

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ebtop.source.wire_arrays import Array, ArrayReader, ArrayWriter, WireError
+from ebtop.source.wire_arrays import Array, ArrayReader, ArrayWriter
+from ebtop.source.wire_json import WireError
 from ebtop.source.wire_values import decoder, integer, items, mapping, plain, string
 from ebtop.tick import Cost, Frame, Histogram, Stack, Tick
 from ebtop.tool import Names

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import json
 import math
 import types
 import typing
@@ -15,40 +14,12 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-import numpy as np
-
-from ebtop.source.wire_arrays import WireError
+from ebtop.source.wire_json import WireError
 
 Decoder = Callable[[Any], Any]
 """From parsed JSON to a value; raises WireError."""
 
 _INT_LIMIT = 1 << 64
-
-
-def dump(header: object) -> bytes:
-    """JSON in ASCII; odd bytes in strings are lone surrogates and stay so. NumPy's numbers are numbers."""
-    try:
-        return json.dumps(header, separators=(",", ":"), allow_nan=False, default=_number).encode("ascii")
-    except (TypeError, ValueError, RecursionError) as error:
-        raise WireError(f"a message cannot be sent: {error}") from None
-
-
-def _number(value: object) -> object:
-    if isinstance(value, (np.integer, np.floating, np.bool_)):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} has no place in it")
-
-
-def load(raw: bytes) -> Any:
-    """Parse JSON that may come from anyone."""
-    try:
-        return json.loads(raw.decode("ascii"), parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        raise WireError("a header is not JSON") from None
-
-
-def _refuse(_constant: str) -> None:
-    raise ValueError("no NaN, no Infinity")
 
 
 def plain(value: Any) -> Any:

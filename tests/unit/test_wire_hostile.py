@@ -28,7 +28,17 @@ def tick_header(**changes: object) -> dict[str, object]:
         "tool": "x", "start": 1, "end": 2, "lost": {}, "cost": {"run_ns": 0, "run_count": 0},
         "names": {}, "events": [], "rows": None, "histograms": None, "stacks": None,
     }  # fmt: skip
-    return empty | changes
+    return empty | {key: _laid_out(value) for key, value in changes.items()}
+
+
+def _laid_out(value: Any) -> Any:
+    """An array's description `[length, layout]` with the layout as text, wherever it is in a header."""
+    match value:
+        case [int() as length, [int(), list() | str()] as layout]:
+            return [length, json.dumps(layout)]
+        case list():
+            return [_laid_out(item) for item in value]
+    return value
 
 
 def test_the_hand_made_header_is_right() -> None:
@@ -65,6 +75,12 @@ HOSTILE_TICKS: list[tuple[dict[str, object], bytes]] = [
     (tick_header(events=[[1, [8, [["a", "<u4", [1 << 62], 0]]]]]), bytes(8)),
     (tick_header(events=[[1, [8, [["a", "<u4", [1, 1, 1, 1], 0]]]]]), bytes(8)),
     (tick_header(events=[[1, [0, []]]]), b""),
+    (tick_header(events=[[1, 4]]), bytes(8)),
+    (tick_header(events=[[1, ""]]), bytes(8)),
+    (tick_header(events=[[1, "[4,"]]), bytes(8)),
+    (tick_header(events=[[1, "[" * 20_000]]), bytes(8)),
+    (tick_header(events=[[1, "[4,[" + " " * 40_000 + '["a","<u4",[],0]]]']]), bytes(8)),
+    (tick_header(events=[[1, '[4,[["\udcff","<u4",[],0]]]']]), bytes(8)),
     (tick_header(events=[[1 << 60, [0, []]]]), b""),
     (tick_header(events=[[1 << 60, [4, [A]]]]), bytes(8)),
     (tick_header(events=[[-1, [4, [A]]]]), bytes(8)),
