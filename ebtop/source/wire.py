@@ -19,11 +19,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-import numpy as np
-
 from ebtop import __version__
 from ebtop.sanitise import sanitise
 from ebtop.source import wire_tick
+from ebtop.source.rooms import Rooms
 from ebtop.source.wire_arrays import ArrayReader, ArrayWriter, padding
 from ebtop.source.wire_json import WireError, dump, load
 from ebtop.source.wire_values import decoder, plain
@@ -61,7 +60,6 @@ _MAGIC = b"\x89ebtop\r\n"  # as PNG's: shows at once a stream that was taken for
 _HELLO = struct.Struct("<8sI20s")
 _PREFIX = struct.Struct("<IB3sI")
 _BEHIND_LENGTH = _PREFIX.size - 4
-_ROOM = 4 << 20
 _MAX_BUFFERS = 512  # Linux takes 1,024 in one writev(2)
 
 Received = TypeVar("Received", Message, Command)
@@ -124,6 +122,7 @@ class _FrameReader(Generic[Received]):
         self._fd = _descriptor(stream)
         self._kinds = kinds
         self._limit = limit
+        self._rooms = Rooms()
 
     def __iter__(self) -> Iterator[Received]:
         """Messages as they come, until the stream ends after a whole frame.
@@ -178,9 +177,8 @@ class _FrameReader(Generic[Received]):
         return bytes(got)
 
     def _read_body(self, size: int) -> memoryview:
-        # Not zeroed: it costs memory only as far as it is filled, as a short stream may announce a long frame. Rounded
-        # up, so that the frames of a flood fit where others lay before: memory that is new is dear.
-        body = np.empty(-(-size // _ROOM) * _ROOM if size > _ROOM else size, np.uint8).data[:size]
+        # Not zeroed: it costs memory only as far as it is filled, as a short stream may announce a long frame.
+        body = self._rooms.take(size)
         at = 0
         while at < size:
             got = os.readv(self._fd, [body[at:]])
