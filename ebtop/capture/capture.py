@@ -17,6 +17,7 @@ from functools import partial
 from queue import Empty, Queue
 
 from ebtop import capability, registry
+from ebtop.arena import ArenaWriter, Descriptors
 from ebtop.capture import private, statistics, tracefs
 from ebtop.capture.btf import BtfError
 from ebtop.capture.commands import check, chosen_options
@@ -79,8 +80,11 @@ class Running:
 class Capture:
     """Everything of the process that traces. `commands` and `output` are file descriptors."""
 
-    def __init__(self, settings: Settings, commands: int, output: int, keeper: socket.socket) -> None:
-        self._settings, self._output = settings, Writer(output)
+    def __init__(
+        self, settings: Settings, commands: int, output: int, shared: Descriptors, keeper: socket.socket
+    ) -> None:
+        self._settings, self._arena = settings, ArenaWriter(shared.write, shared.marks)
+        self._output = Writer(output, arena=self._arena)
         self._compilers = Compilers(most=min(2, len(online_cpus())))
         self._queue: Queue[Command] = Queue(_MOST_WAITING)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -317,6 +321,7 @@ class Capture:
 
     def _tick(self) -> None:
         self._symbols.tick()
+        self._arena.trim()
         self._focus.forget_the_dead()
         timed_s = self._stopwatch.stop()
         for running in self._running.values():
@@ -342,10 +347,10 @@ _FOLLOW_SLOTS = (
 )
 
 
-def main(settings: str, commands: int, output: int, keeper: socket.socket) -> int:
+def main(settings: str, commands: int, output: int, shared: Descriptors, keeper: socket.socket) -> int:
     """Run until told to stop: the process's exit code."""
     try:
-        Capture(Settings.decode(settings), commands, output, keeper).run()
+        Capture(Settings.decode(settings), commands, output, shared, keeper).run()
     except BrokenPipeError:
         return 0  # nobody reads any more
     finally:

@@ -21,7 +21,8 @@ import socket
 import sys
 import time
 
-from ebtop import capability
+from ebtop import arena, capability
+from ebtop.arena import Descriptors
 from ebtop.capture import statistics, tracefs
 
 _MESSAGE = 1 << 16
@@ -38,13 +39,15 @@ class Keeper:
         self._errors = -1
 
     def start(self, settings: str) -> list[int]:
-        """Fork a capture; the screen's ends of its pipes: [commands to write, messages to read]."""
+        """Fork a capture; what the screen gets of it: [commands to write, messages to read, the arena's units to read
+        and its marks]."""
         self.why()
         commands_read, commands_write = os.pipe()
         output_read, output_write = os.pipe()
         self._statistics, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with contextlib.suppress(OSError):  # a user's limit on pipe sizes only makes it slower
             fcntl.fcntl(output_write, fcntl.F_SETPIPE_SZ, 1 << 20)
+        shared = arena.make()
         self._errors = os.memfd_create("ebtop-errors")
         self._child = os.fork()
         if not self._child:
@@ -53,11 +56,12 @@ class Keeper:
             self._socket.close()
             self._statistics.close()
             os.dup2(self._errors, 2)
-            _capture(settings, commands_read, output_write, theirs)
+            os.close(shared.read)
+            _capture(settings, commands_read, output_write, shared, theirs)
         theirs.close()
-        os.close(commands_read)
-        os.close(output_write)
-        return [commands_write, output_read]
+        for fd in (commands_read, output_write, shared.write):
+            os.close(fd)
+        return [commands_write, output_read, shared.read, shared.marks]
 
     def why(self) -> str:
         """How the last capture ended; it is ended if it still runs."""
@@ -120,14 +124,14 @@ class Keeper:
                 raise ValueError("neither start nor why")
 
 
-def _capture(settings: str, commands: int, output: int, keeper: socket.socket) -> None:
+def _capture(settings: str, commands: int, output: int, shared: Descriptors, keeper: socket.socket) -> None:
     """Never returns."""
     code = 1
     try:
         capability.keep(capability.CAPTURE)
         from ebtop.capture import capture  # only here: the keeper itself has no use for NumPy
 
-        code = capture.main(settings, commands, output, keeper)
+        code = capture.main(settings, commands, output, shared, keeper)
     except BaseException:  # noqa: BLE001  the child must not return into the keeper's loop
         sys.excepthook(*sys.exc_info())
     finally:

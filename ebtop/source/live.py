@@ -41,10 +41,10 @@ class Keeper:
 
     def source(self) -> LiveSource:
         """The capture that was asked for. Raises ConnectionError when the keeper is gone."""
-        _message, fds, _flags, _address = socket.recv_fds(self._socket, 64, 2)
-        if len(fds) != 2:
+        _message, fds, _flags, _address = socket.recv_fds(self._socket, 64, 4)
+        if len(fds) != 4:
             raise ConnectionError("the capture process could not be started")
-        return LiveSource(self, fds[0], fds[1])
+        return LiveSource(self, *fds)
 
     def why(self) -> str:
         """How the last capture ended."""
@@ -64,9 +64,11 @@ class Keeper:
 class LiveSource:
     """A capture process's messages and commands."""
 
-    def __init__(self, keeper: Keeper, commands: int, output: int) -> None:
+    def __init__(self, keeper: Keeper, commands: int, output: int, units: int, marks: int) -> None:
+        from ebtop.arena import ArenaReader
         from ebtop.source.wire import Writer
 
+        self._arena = ArenaReader(units, marks)
         self._keeper, self._output, self._commands = keeper, output, commands
         self._writer = Writer(commands)
         self._lock = threading.Lock()
@@ -81,7 +83,7 @@ class LiveSource:
 
         reason, fit = "", Fit(tools())
         try:
-            for message in Reader(self._output):
+            for message in Reader(self._output, arena=self._arena):
                 fit.check(message)
                 yield message
                 if isinstance(message, Gone):

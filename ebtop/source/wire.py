@@ -3,10 +3,11 @@
 A hello of 32 bytes (magic, u32 version, the program's version as text), then frames:
 
     u32 length    of all that follows
-    u8  kind      see KINDS; 3 zero bytes
+    u8  kind      see KINDS; a zero byte
+    u16 place     0, or 1 + the first unit of shared memory (see arena.py) that has the arrays
     u32 header    length of the header, a multiple of 8
     header        JSON in ASCII, filled up with spaces
-    arrays        little-endian, each filled up to a multiple of 8
+    arrays        little-endian, each filled up to a multiple of 8; of those in shared memory only their length, u64
 
 Nothing is pickled, and each side takes the other for hostile: whatever arrives, only WireError comes out.
 """
@@ -20,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from ebtop import __version__
+from ebtop.arena import ArenaReader, ArenaWriter
 from ebtop.sanitise import sanitise
 from ebtop.source import wire_tick
 from ebtop.source.rooms import Rooms
@@ -58,7 +60,8 @@ KINDS = {kind: number for number, kind in {**MESSAGES, **COMMANDS}.items()}
 
 _MAGIC = b"\x89ebtop\r\n"  # as PNG's: shows at once a stream that was taken for text on its way
 _HELLO = struct.Struct("<8sI20s")
-_PREFIX = struct.Struct("<IB3sI")
+_PREFIX = struct.Struct("<IBBHI")
+_LENGTH = struct.Struct("<Q")
 _BEHIND_LENGTH = _PREFIX.size - 4
 _MAX_BUFFERS = 512  # Linux takes 1,024 in one writev(2)
 
@@ -80,9 +83,10 @@ def _descriptor(stream: int | HasFileno) -> int:
 class Writer:
     """Writes messages or commands to a blocking file descriptor; says hello at once. Any thread may send."""
 
-    def __init__(self, stream: int | HasFileno, limit: int = MAX_MESSAGE) -> None:
+    def __init__(self, stream: int | HasFileno, limit: int = MAX_MESSAGE, arena: ArenaWriter | None = None) -> None:
         self._fd = _descriptor(stream)
         self._limit = limit
+        self._arena = arena
         self._lock = threading.Lock()
         self._write([_HELLO.pack(_MAGIC, VERSION, __version__.encode())])
 
@@ -99,9 +103,14 @@ class Writer:
         length = _BEHIND_LENGTH + len(text) + arrays.nbytes
         if length > self._limit or len(text) > MAX_HEADER:
             raise WireError(f"a {type(message).__name__} of {length} bytes is longer than the {self._limit} allowed")
-        prefix = _PREFIX.pack(length, KINDS[type(message)], bytes(3), len(text))
         with self._lock:
-            self._write([prefix + text, *arrays.buffers])
+            place = self._arena.place(arrays.buffers, arrays.nbytes) if self._arena else None
+            if place is None:
+                self._write([_PREFIX.pack(length, KINDS[type(message)], 0, 0, len(text)) + text, *arrays.buffers])
+                return
+            length += _LENGTH.size - arrays.nbytes
+            prefix = _PREFIX.pack(length, KINDS[type(message)], 0, place + 1, len(text))
+            self._write([prefix + text + _LENGTH.pack(arrays.nbytes)])
 
     def _write(self, buffers: Sequence[memoryview | bytes]) -> None:
         left = [memoryview(buffer) for buffer in buffers]
@@ -118,10 +127,13 @@ class Writer:
 class _FrameReader(Generic[Received]):
     """Reads frames of some kinds from a blocking file descriptor."""
 
-    def __init__(self, stream: int | HasFileno, kinds: Mapping[int, Any], limit: int) -> None:
+    def __init__(
+        self, stream: int | HasFileno, kinds: Mapping[int, Any], limit: int, arena: ArenaReader | None = None
+    ) -> None:
         self._fd = _descriptor(stream)
         self._kinds = kinds
         self._limit = limit
+        self._arena = arena
         self._rooms = Rooms()
 
     def __iter__(self) -> Iterator[Received]:
@@ -147,20 +159,28 @@ class _FrameReader(Generic[Received]):
             )
         return True
 
-    def _frame(self, length: int, number: int, zeros: bytes, header: int) -> Any:
+    def _frame(self, length: int, number: int, zero: int, place: int, header: int) -> Any:
         kind = self._kinds.get(number)
-        if kind is None or zeros != bytes(3):
+        if kind is None or zero:
             raise WireError(f"a frame of kind {number}, which has no place in this direction")
         if not _BEHIND_LENGTH <= length <= self._limit:
             raise WireError(f"a frame of {length} bytes; {self._limit} are allowed")
         if header % 8 or header > min(length - _BEHIND_LENGTH, MAX_HEADER):
             raise WireError("a frame whose header is too long")
         body = self._read_body(length - _BEHIND_LENGTH)
-        arrays = ArrayReader(body[header:])
+        arrays = ArrayReader(self._shared(place - 1, body[header:]) if place else body[header:])
         parsed = load(bytes(body[:header]))
         message = wire_tick.decode(parsed, arrays) if kind is Tick else decoder(kind)(parsed)
         arrays.finish()
         return message
+
+    def _shared(self, first: int, said: memoryview) -> memoryview:
+        if self._arena is None or len(said) != _LENGTH.size:
+            raise WireError("a frame whose arrays lie in memory that is not shared")
+        try:
+            return self._arena.view(first, *_LENGTH.unpack(said))
+        except ValueError as error:
+            raise WireError(str(error)) from None
 
     def _read_some(self, size: int, begins: bytes = b"") -> bytes | None:
         """So many bytes, or None if the stream ends before the first. Stops early where it must begin otherwise."""
@@ -191,8 +211,8 @@ class _FrameReader(Generic[Received]):
 class Reader(_FrameReader[Message]):
     """What capture sends. The arrays of Ticks are read-only views of the buffers they were received in."""
 
-    def __init__(self, stream: int | HasFileno, limit: int = MAX_MESSAGE) -> None:
-        super().__init__(stream, MESSAGES, limit)
+    def __init__(self, stream: int | HasFileno, limit: int = MAX_MESSAGE, arena: ArenaReader | None = None) -> None:
+        super().__init__(stream, MESSAGES, limit, arena)
 
 
 class CommandReader(_FrameReader[Command]):

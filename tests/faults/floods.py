@@ -34,8 +34,15 @@ def _objects(file: Path) -> list[dict[str, Any]]:
 def _capture(process: subprocess.Popen[str]) -> psutil.Process:
     """The keeper's only child that lasts; it is a fork of the keeper, and looks like it."""
     below = psutil.Process(process.pid).children(recursive=True)
-    alike = [p for p in below if "ebtop.capture.keeper" in p.cmdline()]
+    alike = [p for p in below if "ebtop.capture.keeper" in _command_line(p)]
     return next(p for p in alike if p.ppid() in {other.pid for other in alike})
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # a compiler, which ends when it has nothing more to do
+        return []
 
 
 def overflow(tries: int, chance: random.Random) -> Iterator[Outcome]:

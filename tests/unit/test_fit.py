@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ebtop import registry
+from ebtop import arena, registry
 from ebtop.capture.program import Program
 from ebtop.export.formats import FORMATS
 from ebtop.model.history import History
@@ -207,7 +207,9 @@ def read_live(stream: bytes) -> tuple[list[Message], int]:
     thread.start()
     ours, theirs = os.pipe()
     keeper = NoKeeper()
-    source = LiveSource(keeper, theirs, reading)  # type: ignore[arg-type]
+    shared = arena.make()
+    source = LiveSource(keeper, theirs, reading, shared.read, shared.marks)  # type: ignore[arg-type]
+    os.close(shared.write)
     messages = list(source.messages())
     os.close(reading)
     thread.join()
