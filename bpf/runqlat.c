@@ -40,6 +40,8 @@ static __always_inline u64 cgroup_of(void *task) {
     return KREAD(KREAD(group, cgroup, kn), kernfs_node, id);
 }
 
+/* Whether the verifier knows what the pointers to tasks point to is a constant of each program, `typed`. */
+
 /* A thread that has not been seen leaving a CPU yet: its focus can be told by its process only. */
 static __always_inline void adopt(struct waiting *slot, void *task, u32 tid) {
     if (slot->tid && slot->ts)
@@ -54,8 +56,8 @@ static __always_inline void adopt(struct waiting *slot, void *task, u32 tid) {
     slot->focused = rule && (!rule->by || ((rule->by & FOCUS_PIDS) && focus_pids.lookup(&pid)));
 }
 
-static __always_inline int runnable(void *task) {
-    u32 tid = KREAD(task, task_struct, pid);
+static __always_inline int runnable(void *task, bool typed) {
+    u32 tid = KGET(typed, task, task_struct, pid);
     struct waiting *slot = slot_of(tid);
     if (!slot || !tid)
         return 0;
@@ -66,11 +68,19 @@ static __always_inline int runnable(void *task) {
 }
 
 int wakeup_raw(struct bpf_raw_tracepoint_args *ctx) {
-    return runnable((void *)ctx->args[0]);
+    return runnable((void *)ctx->args[0], false);
+}
+
+int wakeup_btf(struct bpf_raw_tracepoint_args *ctx) {
+    return runnable((void *)ctx->args[0], true);
 }
 
 int wakeup_new_raw(struct bpf_raw_tracepoint_args *ctx) {
-    return runnable((void *)ctx->args[0]);
+    return runnable((void *)ctx->args[0], false);
+}
+
+int wakeup_new_btf(struct bpf_raw_tracepoint_args *ctx) {
+    return runnable((void *)ctx->args[0], true);
 }
 
 static __always_inline void count(struct waiting *slot, u64 now) {
@@ -97,8 +107,7 @@ static __always_inline void count(struct waiting *slot, u64 now) {
         COUNT(lost_map);
 }
 
-int switch_raw(struct bpf_raw_tracepoint_args *ctx) {
-    void *prev = (void *)ctx->args[1], *next = (void *)ctx->args[2];
+static __always_inline int switched(void *prev, void *next, bool typed) {
     u64 now = bpf_ktime_get_ns();
     u64 pid_tgid = bpf_get_current_pid_tgid(); /* still prev's */
     u32 tid = pid_tgid;
@@ -106,9 +115,9 @@ int switch_raw(struct bpf_raw_tracepoint_args *ctx) {
 
     if (tid && (slot = slot_of(tid))) {
 #if KHAS(task_struct, __state)
-        bool preempted = KREAD(prev, task_struct, __state) == 0;
+        bool preempted = KGET(typed, prev, task_struct, __state) == 0;
 #else
-        bool preempted = KREAD(prev, task_struct, state) == 0;
+        bool preempted = KGET(typed, prev, task_struct, state) == 0;
 #endif
         if (slot->tid != tid && slot->tid && slot->ts)
             COUNT(lost_collision);
@@ -118,11 +127,19 @@ int switch_raw(struct bpf_raw_tracepoint_args *ctx) {
         slot->focused = in_focus();
         slot->ts = preempted ? now : 0;
     }
-    tid = KREAD(next, task_struct, pid);
+    tid = KGET(typed, next, task_struct, pid);
     if (tid && (slot = slot_of(tid)) && slot->tid == tid && slot->ts) {
         if (slot->focused)
             count(slot, now);
         slot->ts = 0;
     }
     return 0;
+}
+
+int switch_raw(struct bpf_raw_tracepoint_args *ctx) {
+    return switched((void *)ctx->args[1], (void *)ctx->args[2], false);
+}
+
+int switch_btf(struct bpf_raw_tracepoint_args *ctx) {
+    return switched((void *)ctx->args[1], (void *)ctx->args[2], true);
 }

@@ -71,8 +71,8 @@ def add_capture(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--perf-buffer", action="store_true", help="use the perf buffer though there is a ring buffer")
     group.add_argument(
         "--attach", default="", metavar="KIND", type=way_to_attach,
-        help="use this kind of probe (tracepoint, raw_tracepoint, fentry, kprobe), or this function of the tool's C "
-             "program, where a tool has alternatives",
+        help="use this kind of probe (tracepoint, raw_tracepoint, tp_btf, fentry, kprobe), or this function of the "
+             "tool's C program, where a tool has alternatives",
     )  # fmt: skip
     group.add_argument("--frequency", type=int, metavar="HZ", help="samples a second and CPU, for tools that sample; "
                        "99 by default, as 100 would beat with timers")  # fmt: skip

@@ -78,6 +78,7 @@ class Attach(StrEnum):
 
     TRACEPOINT = "tracepoint"
     RAW_TRACEPOINT = "raw_tracepoint"
+    TP_BTF = "tp_btf"  # a raw tracepoint whose arguments the verifier knows the types of: plain loads
     FENTRY = "fentry"
     FEXIT = "fexit"
     KPROBE = "kprobe"
@@ -107,6 +108,11 @@ class Slot:
 
     name: str
     alternatives: tuple[tuple[Probe, ...], ...]
+
+
+def probes_of(slots: Sequence[Slot]) -> list[Probe]:
+    """All probes of all alternatives."""
+    return [probe for slot in slots for alternative in slot.alternatives for probe in alternative]
 
 
 @dataclass(frozen=True, slots=True)

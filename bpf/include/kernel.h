@@ -47,3 +47,6 @@ static long (*read_user_str)(void *to, u32 size, const void *from) = (void *)BPF
  * load, at a tenth of the cost of a probe read.
  */
 #define KLOAD(pointer, strct, member) (*(KTYPE_##strct##__##member *)((void *)(pointer) + KOFF_##strct##__##member))
+
+/* One or the other, by a constant: in functions that both kinds of programs share. */
+#define KGET(typed, pointer, strct, member) ((typed) ? KLOAD(pointer, strct, member) : KREAD(pointer, strct, member))

@@ -28,6 +28,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ebtop.capture.bpfsyscall import attach_typed, load_typed
 from ebtop.tool import Attach, Probe
 
 _PLACES = (
@@ -49,7 +50,8 @@ _PROGRAM_TYPES = {
 _SOFTWARE, _CPU_CLOCK = 1, 0
 _TRAMPOLINES = {Attach.FENTRY: b"kfunc__", Attach.FEXIT: b"kretfunc__"}
 _CALLS = (
-    "bpf_num_functions", "bpf_function_name", "bpf_table_fd", "bpf_attach_tracepoint", "bpf_attach_raw_tracepoint",
+    "bpf_num_functions", "bpf_function_name", "bpf_function_start", "bpf_function_size", "bpf_module_license",
+    "bpf_table_fd", "bpf_attach_tracepoint", "bpf_attach_raw_tracepoint",
     "bpf_attach_kprobe", "bpf_attach_kfunc", "bpf_attach_perf_event",
 )  # fmt: skip
 
@@ -75,13 +77,29 @@ class Compiled:
             raise BccError(f"the program has no map {name!r}")
         return fd
 
-    def load(self, probe: Probe) -> int:
-        """Have the kernel check and load the probe's function: its descriptor. Raises BccError."""
+    def load(self, probe: Probe, type_id: int = 0) -> int:
+        """Have the kernel check and load the probe's function: its descriptor. A tp_btf program is loaded for the
+        tracepoint of that type id, by ourselves, as bcc does not know the kind. Raises BccError."""
+        if probe.kind is Attach.TP_BTF:
+            return self._load_typed(probe, type_id)
         try:
             return int(self._module.load_func(self._name(probe), _PROGRAM_TYPES[probe.kind]).fd)
         except Exception as error:  # bcc raises plain Exception
             # bcc tells root, too, to become root; the kernel's own words follow on stderr
             raise BccError(str(error).replace("Need super-user privileges to run", "not permitted")) from error
+
+    def _load_typed(self, probe: Probe, type_id: int) -> int:
+        module, name = self._module.module, probe.function.encode()
+        if not type_id:
+            raise BccError(f"this kernel's BTF has no tracepoint {probe.target}")
+        start, size = self._lib.bpf_function_start(module, name), self._lib.bpf_function_size(module, name)
+        if not start:
+            raise BccError(f"the program has no function for {probe}")
+        licence = self._lib.bpf_module_license(module)
+        try:
+            return load_typed(probe.function, ctypes.string_at(start, size), licence, type_id)
+        except OSError as error:
+            raise BccError(str(error.strerror)) from error
 
     def _name(self, probe: Probe) -> bytes:
         """What the probe's function is called in the program."""
@@ -121,6 +139,8 @@ class Bcc:
             return int(self._lib.bpf_attach_tracepoint(fd, *target.split(b":")))
         if probe.kind is Attach.RAW_TRACEPOINT:
             return int(self._lib.bpf_attach_raw_tracepoint(fd, target))
+        if probe.kind is Attach.TP_BTF:
+            return _attached(fd)
         if probe.kind in _TRAMPOLINES:
             return int(self._lib.bpf_attach_kfunc(fd))
         returns = int(probe.kind is Attach.KRETPROBE)
@@ -131,6 +151,13 @@ class Bcc:
         """Run a loaded function `frequency` times a second on a CPU: a descriptor, negative when that failed."""
         period, per_second = ctypes.c_uint64(0), ctypes.c_uint64(frequency)
         return int(self._lib.bpf_attach_perf_event(fd, _SOFTWARE, _CPU_CLOCK, period, per_second, -1, cpu, -1))
+
+
+def _attached(program: int) -> int:
+    try:
+        return attach_typed(program)
+    except OSError as error:
+        raise BccError(f"cannot attach: {error.strerror}") from error
 
 
 def _folder(module: Any) -> Path:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import struct
 
 _NUMBERS = {"x86_64": (321, 298), "aarch64": (280, 241)}
 SYS_BPF, SYS_PERF = _NUMBERS.get(platform.machine(), (0, 0))
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
+
+
+_PROG_LOAD, _RAW_TRACEPOINT_OPEN = 5, 17
+_TRACING, _RAW_TP = 26, 23  # enum bpf_prog_type, bpf_attach_type
+_LOG = 1 << 18
 
 
 def bpf(command: int, attr: bytes | bytearray) -> int:
@@ -20,3 +26,32 @@ def bpf(command: int, attr: bytes | bytearray) -> int:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     return result
+
+
+def load_typed(name: str, instructions: bytes, licence: bytes, type_id: int) -> int:
+    """Load a tp_btf program for the tracepoint of that type id: its descriptor. Raises OSError, the verifier's words
+    being on stderr."""
+    code, words = ctypes.create_string_buffer(instructions, len(instructions)), ctypes.create_string_buffer(licence)
+    log = ctypes.create_string_buffer(_LOG)
+    for level in (0, 1):  # the log costs, and is wanted only when it fails
+        logs = (level, _LOG if level else 0, ctypes.addressof(log) if level else 0)
+        attr = struct.pack("<IIQQIIQII16sII", _TRACING, len(instructions) // 8, ctypes.addressof(code),
+                           ctypes.addressof(words), *logs, 0, 0, name.encode()[:15], 0, _RAW_TP)  # fmt: skip
+        attr += bytes(108 - len(attr)) + struct.pack("<I", type_id)
+        try:
+            fd = bpf(_PROG_LOAD, attr)
+        except OSError as error:
+            if level:
+                os.write(2, log.value)
+                raise OSError(error.errno, f"cannot load {name}: {error.strerror}") from None
+        else:
+            os.set_inheritable(fd, False)
+            return fd
+    raise AssertionError("one of both has returned or raised")
+
+
+def attach_typed(program: int) -> int:
+    """Attach a tp_btf program where it was loaded for: a descriptor. Raises OSError."""
+    fd = bpf(_RAW_TRACEPOINT_OPEN, struct.pack("<QI", 0, program))
+    os.set_inheritable(fd, False)
+    return fd

@@ -124,6 +124,10 @@ class KernelTypes:
         """The type id of a struct, 0 when the kernel has none of that name."""
         return max(0, int(self._lib.btf__find_by_name_kind(self._btf, struct.encode(), _STRUCT)))
 
+    def tracepoint_id(self, name: str) -> int:
+        """The type id that a tp_btf program for a tracepoint is loaded with, 0 when the kernel has none."""
+        return max(0, int(self._lib.btf__find_by_name_kind(self._btf, f"btf_trace_{name}".encode(), _TYPEDEF)))
+
     def member(self, struct: str, path: str) -> Member | None:
         """A member by its path ("__sk_common.skc_daddr"), None when this kernel has no such struct or member."""
         type_id, bits, offset = self.struct_id(struct), 0, 0

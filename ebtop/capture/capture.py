@@ -52,7 +52,7 @@ from ebtop.tick import (
     ToolState,
     Unload,
 )
-from ebtop.tool import Attach, Kind, Probe, Slot, Tool
+from ebtop.tool import Attach, Kind, Probe, Slot, Tool, probes_of
 
 _FIRST_TICK_S = 0.03
 _MOST_WAITING = 256
@@ -100,6 +100,7 @@ class Capture:
         self._poll = select.epoll()
         self._no_tracefs = tracefs.ensure()
         self._no_headers = ""
+        self._types: dict[str, int] = {}
         self._headers = self._make_headers()
         self._stopwatch = Stopwatch(settings.measure, partial(statistics.ask, keeper))
         self._exclude_ourselves()
@@ -113,6 +114,7 @@ class Capture:
             types, note = kernel_types(struct for struct, _member in used_members(sources))
             if note:
                 self._output.send(Notice(note))
+            self._types = {name: types.tracepoint_id(name) for name in _typed_tracepoints()}
             return str(write_tree(offsets_header(types, sources)))
         except (BtfError, OSError) as error:
             self._no_headers = str(error)
@@ -243,6 +245,7 @@ class Capture:
             shared=list(self._focus.shared),
             maps=wanted_maps(tool) if tool else [],
             frequency=options.get("frequency", 0),
+            types={p.target: self._types.get(p.target, 0) for p in probes_of(slots) if p.kind is Attach.TP_BTF},
         )
         self._loading[name] = program
         self._compilers.ask(request, self._focus.shared)
@@ -339,6 +342,11 @@ class Capture:
         time.sleep(0.005)  # programs that are running now finish their record
         self._tick()
         self._output.send(Gone(self._reason))
+
+
+def _typed_tracepoints() -> set[str]:
+    """All tracepoints that any tool would use by tp_btf."""
+    return {p.target for tool in registry.tools() for p in probes_of(tool.slots) if p.kind is Attach.TP_BTF}
 
 
 _FOLLOW_SLOTS = (

@@ -58,6 +58,10 @@ class HeaderTypes:
         with tempfile.TemporaryDirectory(prefix="layouts-", dir=private.folder()) as folder:
             self._types = KernelTypes(_compiled(self.build, _source(structs), Path(folder)))
 
+    def tracepoint_id(self, name: str) -> int:  # noqa: ARG002
+        """None: without BTF there is no tp_btf."""
+        return 0
+
     def member(self, struct: str, path: str) -> Member | None:
         """A member by its path, None when there is no such struct or member."""
         return in_tracefs(struct, path) if is_in_tracefs(struct) else self._types.member(struct, path)

@@ -19,7 +19,7 @@ from typing import Protocol
 from ebtop.capture import private
 from ebtop.capture.btf import Member
 
-_USE = re.compile(r"\bK(?:READ|LOAD|ADDR|HAS|OFFSET)\(")
+_USE = re.compile(r"\bK(?:READ|LOAD|GET|ADDR|HAS|OFFSET)\(")
 
 _EMPTY = (
     "include/linux/bpf_common.h",

@@ -28,7 +28,8 @@ MESSAGE = 1 << 18
 
 @dataclass(frozen=True)
 class Request:
-    """What to build: a program's text and defines, its slots, the maps that are there and those to hand over."""
+    """What to build: a program's text and defines, its slots, the maps that are there and those to hand over, and the
+    type ids of tracepoints for tp_btf."""
 
     name: str
     text: str
@@ -38,6 +39,7 @@ class Request:
     shared: list[str]
     maps: list[str]
     frequency: int = 99
+    types: dict[str, int] = field(default_factory=dict)
 
     def encode(self) -> bytes:
         """As JSON."""
@@ -45,19 +47,18 @@ class Request:
             [name, [[[p.kind.value, p.target, p.function, p.optional] for p in alt] for alt in alternatives]]
             for name, alternatives in self.slots
         ]
-        return json.dumps(
-            [self.name, self.text, slots, self.defines, self.headers, self.shared, self.maps, self.frequency]
-        ).encode()
+        head = [self.name, self.text, slots, self.defines, self.headers]
+        return json.dumps([*head, self.shared, self.maps, self.frequency, self.types]).encode()
 
     @classmethod
     def decode(cls, raw: bytes) -> Request:
         """From JSON."""
-        name, text, slots, defines, headers, shared, maps, frequency = json.loads(raw)
+        name, text, slots, defines, headers, shared, maps, frequency, types = json.loads(raw)
         decoded = [
             (slot, [[Probe(Attach(p[0]), p[1], p[2], p[3]) for p in alt] for alt in alternatives])
             for slot, alternatives in slots
         ]
-        return cls(name, text, decoded, defines, headers, shared, maps, frequency)
+        return cls(name, text, decoded, defines, headers, shared, maps, frequency, types)
 
 
 @dataclass
@@ -192,7 +193,7 @@ class Builder:
         error = ""
         with complaints:
             try:
-                program = module.load(probe)
+                program = module.load(probe, self._request.types.get(probe.target, 0))
                 fds = self._open(probe, program)
             except BccError as failure:
                 error = str(failure)

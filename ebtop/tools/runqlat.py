@@ -20,6 +20,11 @@ TOOL = Tool(
             "switches",
             (
                 (
+                    Probe(Attach.TP_BTF, "sched_wakeup", "wakeup_btf"),
+                    Probe(Attach.TP_BTF, "sched_wakeup_new", "wakeup_new_btf"),
+                    Probe(Attach.TP_BTF, "sched_switch", "switch_btf"),
+                ),
+                (
                     Probe(Attach.RAW_TRACEPOINT, "sched_wakeup", "wakeup_raw"),
                     Probe(Attach.RAW_TRACEPOINT, "sched_wakeup_new", "wakeup_new_raw"),
                     Probe(Attach.RAW_TRACEPOINT, "sched_switch", "switch_raw"),

@@ -50,6 +50,9 @@ class Side:
             lib=SimpleNamespace(
                 bpf_num_functions=lambda module: len(module.functions),
                 bpf_function_name=lambda module, i: module.functions[i],
+                bpf_function_start=lambda module, name: name in module.functions,
+                bpf_function_size=lambda _module, _name: 16,
+                bpf_module_license=lambda _module: b"GPL",
                 bpf_table_fd=lambda module, name: module.maps.get(name, -1),
                 **lib,
             ),

@@ -95,6 +95,14 @@ def test_functions_go_by_their_own_names(
     assert side.log == [("compile", "-DX=1"), ("load", *loaded), attached]
 
 
+def test_a_typed_tracepoint_takes_a_type_and_a_function(side: Side) -> None:
+    program = Bcc(side.module).compile(PROGRAM, [])
+    with pytest.raises(BccError, match="BTF has no tracepoint nope"):
+        program.load(Probe(Attach.TP_BTF, "nope", "by_raw"))
+    with pytest.raises(BccError, match="no function for tp_btf:sched_switch"):
+        program.load(Probe(Attach.TP_BTF, "sched_switch", "elsewhere"), 7)
+
+
 @pytest.mark.parametrize(("kind", "name"), [(Attach.FENTRY, "kfunc"), (Attach.FEXIT, "kretfunc")])
 def test_fentry_goes_by_the_name_that_the_version_gives(side: Side, kind: Attach, name: str) -> None:
     bcc = Bcc(side.module)
