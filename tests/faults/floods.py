@@ -40,7 +40,7 @@ def _capture(process: subprocess.Popen[str]) -> psutil.Process:
 
 def _command_line(process: psutil.Process) -> list[str]:
     try:
-        return process.cmdline()
+        return list(process.cmdline())
     except psutil.Error:  # a compiler, which ends when it has nothing more to do
         return []
 
