@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 
+from ebtop.model.activity import Moment, amount
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
 from ebtop.tick import Gone, Message, Notice, Phase, ProcessDetails, Tick, ToolState, Vitals
 from ebtop.tool import Tool
@@ -62,6 +63,7 @@ class _ToolHistory:
         self.late = tuple(c.key for c in tool.columns if c.late)
         self.state = ToolState(tool.name, Phase.IDLE)
         self.ticks: deque[Tick] = deque()
+        self._activity: deque[Moment] = deque()
         self.nbytes = 0
         self._sizes: deque[int] = deque()
         self._events = 0
@@ -72,6 +74,7 @@ class _ToolHistory:
 
     def add(self, tick: Tick) -> None:
         self.ticks.append(tick)
+        self._activity.append(Moment(tick.end, amount(tick)))
         self._sizes.append(self._size(tick))
         self.nbytes += self._sizes[-1]
         self._events += tick.event_count
@@ -89,14 +92,16 @@ class _ToolHistory:
     def drop_oldest(self) -> None:
         """Give up the oldest tick."""
         self._forget(self.ticks.popleft())
+        self._activity.popleft()
         self.nbytes -= self._sizes.popleft()
         self._snapshot = None
 
     def snapshot(self) -> ToolSnapshot:
         if self._snapshot is None:
             self._snapshot = ToolSnapshot(
-                self.tool, self.state, tuple(self.ticks), self._names.frozen(), self._events, dict(self._lost)
-            )
+                self.tool, self.state, tuple(self.ticks), self._names.frozen(), self._events, dict(self._lost),
+                tuple(self._activity),
+            )  # fmt: skip
         return self._snapshot
 
     def _size(self, tick: Tick) -> int:

@@ -34,7 +34,8 @@ class Query:
 
 
 class StreamQuery:
-    """Answers queries about one tool's snapshots, which must come in the order of time. For one thread."""
+    """Answers queries about one tool's snapshots: of a history that grows at its end and loses its beginning, now or as
+    it was a while ago. For one thread."""
 
     def __init__(self, tool: Tool) -> None:
         self._tool = tool
@@ -73,12 +74,20 @@ class StreamQuery:
             old = self._parts.popleft()
             self._tallies.pop(old.serial, None)
             news |= old.offsets[-1] > 0
+        while len(self._parts) > len(ticks):  # the snapshot is of an earlier time
+            news |= self._step_back()
         news |= self._refresh(wanted, snapshot.names)
         for tick in ticks[len(self._parts) :]:
             self._parts.append(part(tick, self._serial, wanted, snapshot.names))
             self._serial += 1
             news |= tick.event_count > 0
         return news
+
+    def _step_back(self) -> bool:
+        """Let go of the newest tick. Its number is used again, by the same tick."""
+        last = self._parts.pop()
+        self._serial = last.serial
+        return last.offsets[-1] > 0
 
     def _refresh(self, wanted: Filter | None, names: Names) -> bool:
         """Filter again what was filtered, as far as the filter or the names have changed; have they?"""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from ebtop.model.activity import Moment
 from ebtop.tick import Notice, ProcessDetails, Tick, ToolState, Vitals
 from ebtop.tool import Names, Tool
 
@@ -13,7 +15,8 @@ from ebtop.tool import Names, Tool
 class ToolSnapshot:
     """One tool's state and what History holds of it: `ticks` oldest first, `names` for all of them.
 
-    `events` and `lost` count since the tool was started, beyond what History still holds.
+    `events` and `lost` count since the tool was started, beyond what History still holds. `activity` has a moment for
+    each tick.
     """
 
     tool: Tool
@@ -22,6 +25,16 @@ class ToolSnapshot:
     names: Names = field(default_factory=dict)
     events: int = 0
     lost: Mapping[str, int] = field(default_factory=dict)
+    activity: tuple[Moment, ...] = ()
+
+    def until(self, time: int) -> ToolSnapshot:
+        """As it was at that time (Unix ns): without the ticks that ended later, and what they counted."""
+        kept = next((n for n in range(len(self.ticks), 0, -1) if self.ticks[n - 1].end <= time), 0)
+        lost = Counter(self.lost)
+        for tick in self.ticks[kept:]:
+            lost.subtract(tick.lost)
+        events = self.events - sum(tick.event_count for tick in self.ticks[kept:])
+        return replace(self, ticks=self.ticks[:kept], events=events, lost=+lost, activity=self.activity[:kept])
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +49,7 @@ class Snapshot:
     gone: str | None = None
     screen_cpu: float = 0.0
     screen_pss: int = 0
+
+    def until(self, time: int) -> Snapshot:
+        """As it was at that time (Unix ns), as far as ticks tell."""
+        return replace(self, time=time, tools={name: tool.until(time) for name, tool in self.tools.items()})

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from ebtop.model.activity import amount
 from ebtop.model.format import count, duration
 from ebtop.model.snapshot import ToolSnapshot
 from ebtop.model.window import SECOND_NS, newest
@@ -17,12 +18,6 @@ from ebtop.ui.line import Line
 
 _RECENT_NS = 3 * SECOND_NS
 """Rates and costs are those of the last three seconds."""
-
-
-def produced(tick: Tick) -> int:
-    """What a tick holds, whatever its kind: events, values in histograms, samples."""
-    values = sum(int(h.counts.sum()) for h in tick.histograms if h.group == "all")
-    return tick.event_count + values + sum(stack.count for stack in tick.stacks)
 
 
 def probe_names(probes: Sequence[str], short: bool = False) -> str:
@@ -65,7 +60,7 @@ def _measured(recent: Sequence[Tick]) -> list[Part]:
     runs = sum(t.cost.run_count for t in recent)
     seconds = (recent[-1].end - recent[0].start) / 1e9
     each = f"{duration(sum(t.cost.run_ns for t in recent) / runs)} each" if runs else ""
-    rate = f"{count(sum(map(produced, recent)) / seconds)}/s" if seconds > 0 else ""
+    rate = f"{count(sum(map(amount, recent)) / seconds)}/s" if seconds > 0 else ""
     return [Part(each, "dim", 2), Part(rate, "", 1)]
 
 

@@ -12,8 +12,9 @@ from textual.containers import Container
 from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
+from ebtop.model.activity import step
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
 from ebtop.tick import Focus, Resolve, SetFocus
 from ebtop.tool import Tool
@@ -25,6 +26,7 @@ from ebtop.ui.keyline import KeyLine
 from ebtop.ui.paneline import PaneLine
 from ebtop.ui.reader import Refreshed
 from ebtop.ui.tabs import Tabs
+from ebtop.ui.timebar import TimeBar
 from ebtop.ui.trouble import Trouble
 from ebtop.ui.view import ToolView
 
@@ -60,6 +62,16 @@ class Panes(Screen[None]):
         Binding("u", "clear_focus", "Unfocus", id="focus.clear", tooltip="Trace every process again"),
         Binding("space", "pause", "Pause", id="app.pause",
                 tooltip="Let what is shown stand still; capture goes on"),
+        Binding("left_square_bracket", "step(-1)", "A second back", key_display="[", show=False, id="time.back",
+                tooltip="Look at what was so a second ago; capture goes on"),
+        Binding("right_square_bracket", "step(1)", "A second on", key_display="]", show=False, id="time.on",
+                tooltip="Look at the second after the one that is shown"),
+        Binding("left_curly_bracket", "step(-10)", "Ten back", key_display="{", show=False, id="time.back_ten",
+                tooltip="Ten seconds back"),
+        Binding("right_curly_bracket", "step(10)", "Ten on", key_display="}", show=False, id="time.on_ten",
+                tooltip="Ten seconds on"),
+        Binding("end", "now", "Now", show=False, priority=True, id="time.now",
+                tooltip="Go on with what happens now, where something earlier is shown"),
         Binding("R", "restart", "Start again", id="app.restart", tooltip="Start capture again after it ended"),
         Binding("escape", "back", "Back", show=False, id="app.back"),
         Binding("colon", "app.command_palette", "Commands", key_display=":", show=False, id="app.commands"),
@@ -77,11 +89,12 @@ class Panes(Screen[None]):
         self._notes = notes
         self._interval_s = interval_s
         self._snapshot: Snapshot | None = None
+        self._frozen: Snapshot | None = None
         self._serial = 0
         self._resolving: Timer | None = None
         self._resolved: int | None = None
         self.current = ""
-        self.paused = False
+        self.at: int | None = None  # the moment (Unix ns) that is looked at, None for now
 
     @property
     def dashboard(self) -> Dashboard:
@@ -96,6 +109,7 @@ class Panes(Screen[None]):
         yield Trouble()
         yield Container(id="views")
         yield Details()
+        yield TimeBar()
         yield KeyLine()
         yield Static("ebtop needs 40 columns and 10 lines", id="too-small")
 
@@ -148,8 +162,8 @@ class Panes(Screen[None]):
         if not self.query(Header):  # the screen is being taken down
             return
         self._snapshot = news.snapshot
-        self.paused = news.paused is not None
-        self.query_one(Header).show(news.snapshot, news.paused)
+        self._frozen = news.frozen
+        self.query_one(Header).show(news.snapshot, news.frozen.time if news.frozen else None)
         self._draw_frame()
         shown, view = news.shown, self.view
         if shown is None or view is None or shown.tool != self.current:
@@ -166,8 +180,9 @@ class Panes(Screen[None]):
     def _draw_frame(self) -> None:
         self.query_one(Tabs).show(self.current, self._snapshot)
         if self._snapshot is not None and self.current:
-            pane = self._snapshot.tools[self.current]
+            pane = (self._frozen or self._snapshot).tools[self.current]
             self.query_one(PaneLine).show(pane, self._keys[self.current], self._snapshot.gone)
+            self.query_one(TimeBar).show(self._snapshot.tools[self.current].activity, self.at)
         self.refresh_bindings_if_gone_changed()
 
     _was_gone = False
@@ -180,8 +195,11 @@ class Panes(Screen[None]):
             self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Capture can be started again when it has ended and somebody knows how."""
+        """Capture can be started again when it has ended and somebody knows how; now can be gone back to when something
+        earlier is shown, unless the key is wanted for typing."""
         del parameters
+        if action == "now":
+            return self.at is not None and not isinstance(self.focused, Input)
         return self._was_gone and self.dashboard.can_restart if action == "restart" else True
 
     def on_resize(self, event: events.Resize) -> None:
@@ -246,8 +264,26 @@ class Panes(Screen[None]):
 
     def action_pause(self) -> None:
         """What is shown stands still, or goes on."""
-        self.paused = not self.paused
-        self.dashboard.reader.pause(self.paused)
+        self._look_at(self.dashboard.reader.now if self.at is None else None)
+
+    def action_step(self, by: int) -> None:
+        """Show what was so some ticks earlier, or later."""
+        activity = self._snapshot.tools[self.current].activity if self._snapshot else ()
+        if activity:
+            self._look_at(step(activity, self.at or activity[-1].end, round(by * self._interval_s * 1e9)))
+
+    def action_now(self) -> None:
+        """Go on with what happens now."""
+        self._look_at(None)
+
+    @on(TimeBar.Chosen)
+    def _time_chosen(self, event: TimeBar.Chosen) -> None:
+        self._look_at(event.moment)
+
+    def _look_at(self, time: int | None) -> None:
+        self.at = time
+        self.dashboard.reader.look_back(time)
+        self._draw_frame()
 
     def action_restart(self) -> None:
         """Start capture again."""

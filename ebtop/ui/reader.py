@@ -60,11 +60,11 @@ class Shown:
 class Refreshed(ScreenMessage):
     """The newest picture; a later one takes the place of one that the screen has not come to."""
 
-    def __init__(self, snapshot: Snapshot, shown: Shown | None, paused: int | None) -> None:
+    def __init__(self, snapshot: Snapshot, shown: Shown | None, frozen: Snapshot | None) -> None:
         super().__init__()
         self.snapshot = snapshot
         self.shown = shown
-        self.paused = paused
+        self.frozen = frozen
 
     def can_replace(self, message: ScreenMessage) -> bool:
         """Each holds all that the one before it held."""
@@ -78,8 +78,8 @@ class _Look:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pause:
-    on: bool
+class _LookBack:
+    at: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class _From:
     message: Message
 
 
-_Item = _Look | _Pause | _Attach | _Seen | _Stop | _From
+_Item = _Look | _LookBack | _Attach | _Seen | _Stop | _From
 
 
 class Reader:
@@ -145,9 +145,15 @@ class Reader:
         """Show this view's tool, as it is wanted."""
         self._inbox.put(_Look(view, wanted))
 
-    def pause(self, on: bool) -> None:
-        """Let what is shown stand still, or go on with the newest. What stands still stays in memory beside History."""
-        self._inbox.put(_Pause(on))
+    def look_back(self, at: int | None) -> None:
+        """Show what was so at a time (Unix ns), or with None go on with the newest. What is shown stays in memory,
+        beside History, which goes on."""
+        self._inbox.put(_LookBack(at))
+
+    @property
+    def now(self) -> int:
+        """The time (Unix ns) as what is shown has it."""
+        return self._clock()
 
     def seen(self) -> None:
         """The screen has come to the picture it was given; before that it gets no other, and none is kept for it."""
@@ -221,8 +227,8 @@ class Reader:
             case _Look():
                 self._look = item
                 self._stale = True
-            case _Pause():
-                self._frozen = self._history.snapshot(self._clock()) if item.on else None
+            case _LookBack():
+                self._frozen = None if item.at is None else self._history.snapshot(self._clock()).until(item.at)
                 self._stale = True
             case _Attach():
                 self._history.restarted()
@@ -248,7 +254,7 @@ class Reader:
             self._stale = False
         self._posted = time.monotonic()
         self._unseen = True
-        self._post(Refreshed(live, self._shown, self._frozen.time if self._frozen else None))
+        self._post(Refreshed(live, self._shown, self._frozen))
 
     def _prepared(self, look: _Look, snapshot: Snapshot) -> Shown:
         tool = snapshot.tools[look.view.tool.name]
