@@ -10,11 +10,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.css.query import NoMatches
-from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
-from ebtop.model.activity import step
+from ebtop.model.activity import Moment
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
 from ebtop.tick import Focus, Resolve, SetFocus
 from ebtop.tool import Tool
@@ -23,8 +22,9 @@ from ebtop.ui.details import Details
 from ebtop.ui.header import Header
 from ebtop.ui.help import Help, help_text
 from ebtop.ui.keyline import KeyLine
+from ebtop.ui.lookback import LookBack
 from ebtop.ui.paneline import PaneLine
-from ebtop.ui.reader import Refreshed
+from ebtop.ui.reader import Reader, Refreshed
 from ebtop.ui.tabs import Tabs
 from ebtop.ui.timebar import TimeBar
 from ebtop.ui.trouble import Trouble
@@ -39,7 +39,7 @@ _RESOLVE_AFTER_S = 0.12
 """The process under the cursor is looked up when the cursor has rested for so long."""
 
 
-class Panes(Screen[None]):
+class Panes(LookBack):
     """The dashboard's one screen; help and choices lie on top of it."""
 
     TITLE = "ebtop"
@@ -60,18 +60,6 @@ class Panes(Screen[None]):
         Binding("F", "focus_process(True)", "+children", id="focus.descendants",
                 tooltip="Trace only the selected process and its descendants"),
         Binding("u", "clear_focus", "Unfocus", id="focus.clear", tooltip="Trace every process again"),
-        Binding("space", "pause", "Pause", id="app.pause",
-                tooltip="Let what is shown stand still; capture goes on"),
-        Binding("left_square_bracket", "step(-1)", "A second back", key_display="[", show=False, id="time.back",
-                tooltip="Look at what was so a second ago; capture goes on"),
-        Binding("right_square_bracket", "step(1)", "A second on", key_display="]", show=False, id="time.on",
-                tooltip="Look at the second after the one that is shown"),
-        Binding("left_curly_bracket", "step(-10)", "Ten back", key_display="{", show=False, id="time.back_ten",
-                tooltip="Ten seconds back"),
-        Binding("right_curly_bracket", "step(10)", "Ten on", key_display="}", show=False, id="time.on_ten",
-                tooltip="Ten seconds on"),
-        Binding("end", "now", "Now", show=False, priority=True, id="time.now",
-                tooltip="Go on with what happens now, where something earlier is shown"),
         Binding("R", "restart", "Start again", id="app.restart", tooltip="Start capture again after it ended"),
         Binding("escape", "back", "Back", show=False, id="app.back"),
         Binding("colon", "app.command_palette", "Commands", key_display=":", show=False, id="app.commands"),
@@ -87,23 +75,36 @@ class Panes(Screen[None]):
         self._tools = tuple(tools)
         self._keys = pane_keys(tools)
         self._notes = notes
-        self._interval_s = interval_s
+        self.interval_s = interval_s
         self._snapshot: Snapshot | None = None
         self._frozen: Snapshot | None = None
         self._serial = 0
         self._resolving: Timer | None = None
         self._resolved: int | None = None
         self.current = ""
-        self.at: int | None = None  # the moment (Unix ns) that is looked at, None for now
 
     @property
     def dashboard(self) -> Dashboard:
         """The app."""
         return cast("Dashboard", self.app)
 
+    @property
+    def reader(self) -> Reader:
+        """The app's."""
+        return self.dashboard.reader
+
+    @property
+    def activity(self) -> Sequence[Moment]:
+        """That of the pane that is shown, until now."""
+        return self._snapshot.tools[self.current].activity if self._snapshot and self.current else ()
+
+    def moved(self) -> None:
+        """Another moment is looked at."""
+        self._draw_frame()
+
     def compose(self) -> ComposeResult:
         """From top to bottom."""
-        yield Header(self._notes, self._interval_s)
+        yield Header(self._notes, self.interval_s)
         yield Tabs(self._tools, [self._keys[t.name] for t in self._tools])
         yield PaneLine()
         yield Trouble()
@@ -182,7 +183,7 @@ class Panes(Screen[None]):
         if self._snapshot is not None and self.current:
             pane = (self._frozen or self._snapshot).tools[self.current]
             self.query_one(PaneLine).show(pane, self._keys[self.current], self._snapshot.gone)
-            self.query_one(TimeBar).show(self._snapshot.tools[self.current].activity, self.at)
+            self.query_one(TimeBar).show(self.activity, self.at)
         self.refresh_bindings_if_gone_changed()
 
     _was_gone = False
@@ -199,7 +200,7 @@ class Panes(Screen[None]):
         earlier is shown, unless the key is wanted for typing."""
         del parameters
         if action == "now":
-            return self.at is not None and not isinstance(self.focused, Input)
+            return self.can_go_on
         return self._was_gone and self.dashboard.can_restart if action == "restart" else True
 
     def on_resize(self, event: events.Resize) -> None:
@@ -261,29 +262,6 @@ class Panes(Screen[None]):
         """Trace all processes."""
         self.dashboard.reader.send(SetFocus(Focus()))
         self.notify("focus on all", markup=False, timeout=2)
-
-    def action_pause(self) -> None:
-        """What is shown stands still, or goes on."""
-        self._look_at(self.dashboard.reader.now if self.at is None else None)
-
-    def action_step(self, by: int) -> None:
-        """Show what was so some ticks earlier, or later."""
-        activity = self._snapshot.tools[self.current].activity if self._snapshot else ()
-        if activity:
-            self._look_at(step(activity, self.at or activity[-1].end, round(by * self._interval_s * 1e9)))
-
-    def action_now(self) -> None:
-        """Go on with what happens now."""
-        self._look_at(None)
-
-    @on(TimeBar.Chosen)
-    def _time_chosen(self, event: TimeBar.Chosen) -> None:
-        self._look_at(event.moment)
-
-    def _look_at(self, time: int | None) -> None:
-        self.at = time
-        self.dashboard.reader.look_back(time)
-        self._draw_frame()
 
     def action_restart(self) -> None:
         """Start capture again."""

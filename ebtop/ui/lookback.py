@@ -1,0 +1,78 @@
+"""Looking at what was so a while ago."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import Input
+
+from ebtop.model.activity import Moment, step
+from ebtop.ui.reader import Reader
+from ebtop.ui.timebar import TimeBar
+
+
+class LookBack(Screen[None]):
+    """The keys that move in time. `at` is the moment (Unix ns) that is looked at, None for now."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "pause", "Pause", id="app.pause",
+                tooltip="Let what is shown stand still; capture goes on"),
+        Binding("left_square_bracket", "step(-1)", "A second back", key_display="[", show=False, id="time.back",
+                tooltip="Look at what was so a second ago; capture goes on"),
+        Binding("right_square_bracket", "step(1)", "A second on", key_display="]", show=False, id="time.on",
+                tooltip="Look at the second after the one that is shown"),
+        Binding("left_curly_bracket", "step(-10)", "Ten back", key_display="{", show=False, id="time.back_ten",
+                tooltip="Ten seconds back"),
+        Binding("right_curly_bracket", "step(10)", "Ten on", key_display="}", show=False, id="time.on_ten",
+                tooltip="Ten seconds on"),
+        Binding("end", "now", "Now", show=False, priority=True, id="time.now",
+                tooltip="Go on with what happens now, where something earlier is shown"),
+    ]  # fmt: skip
+
+    at: int | None = None
+    interval_s: float
+
+    @property
+    def reader(self) -> Reader:
+        """What prepares the pictures."""
+        raise NotImplementedError
+
+    @property
+    def activity(self) -> Sequence[Moment]:
+        """That of the pane that is shown, until now."""
+        raise NotImplementedError
+
+    def moved(self) -> None:
+        """Another moment is looked at."""
+        raise NotImplementedError
+
+    @property
+    def can_go_on(self) -> bool:
+        """Now can be gone back to when something earlier is shown, unless the key is wanted for typing."""
+        return self.at is not None and not isinstance(self.focused, Input)
+
+    def action_pause(self) -> None:
+        """What is shown stands still, or goes on."""
+        self._look_at(self.reader.now if self.at is None else None)
+
+    def action_step(self, by: int) -> None:
+        """Show what was so some ticks earlier, or later."""
+        if activity := self.activity:
+            self._look_at(step(activity, self.at or activity[-1].end, round(by * self.interval_s * 1e9)))
+
+    def action_now(self) -> None:
+        """Go on with what happens now."""
+        self._look_at(None)
+
+    @on(TimeBar.Chosen)
+    def _time_chosen(self, event: TimeBar.Chosen) -> None:
+        self._look_at(event.moment)
+
+    def _look_at(self, time: int | None) -> None:
+        self.at = time
+        self.reader.look_back(time)
+        self.moved()
