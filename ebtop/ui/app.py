@@ -28,6 +28,7 @@ from ebtop.ui.terminal import Terminal
 from ebtop.ui.views import view_class
 
 _MOST_PASTED = 4096
+_MOST_NOTICES = 3
 
 
 class Dashboard(App[None]):
@@ -125,6 +126,11 @@ class Dashboard(App[None]):
 
     def _say(self, text: str, error: bool) -> None:
         self.notify(sanitise(text), severity="error" if error else "information", markup=False, timeout=8)
+
+    def on_notify(self) -> None:
+        """Before a notice is shown, the oldest gives way: they must not pile up to the header."""
+        while len(self._notifications) >= _MOST_NOTICES:
+            self._unnotify(next(iter(self._notifications)), refresh=False)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the palette offers: panes, the keys of what is shown, themes."""

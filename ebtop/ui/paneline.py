@@ -16,6 +16,7 @@ from ebtop.tick import Phase, Tick
 from ebtop.ui.fit import Part, line
 from ebtop.ui.line import Line
 
+_KINDS = {"raw_tracepoint": "raw tracepoint", "perf_event": "perf event"}
 _RECENT_NS = 3 * SECOND_NS
 """Rates and costs are those of the last three seconds."""
 
@@ -25,7 +26,7 @@ def probe_names(probes: Sequence[str], short: bool = False) -> str:
     kinds: dict[str, list[str]] = {}
     for probe in probes:
         kind, _, target = probe.partition(":")
-        kinds.setdefault(kind.replace("_", " "), []).append(target.rpartition(":")[2])
+        kinds.setdefault(_KINDS.get(kind, kind), []).append(target.rpartition(":")[2])
     if short:
         return sanitise(", ".join(f"{len(targets)} {kind}{'s'[: len(targets) > 1]}" for kind, targets in kinds.items()))
     return sanitise("; ".join(f"{kind} {', '.join(targets)}" for kind, targets in kinds.items()))

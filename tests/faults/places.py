@@ -115,7 +115,7 @@ def vanishing(tries: int, chance: random.Random) -> Iterator[Outcome]:
         while load.poll() is None:
             terminal.type(chance.choice(["\x1b[A", "\x1b[B", "\x1b[6~", "\x1b[5~", "f", "u", "F"]))
             time.sleep(0.05)
-        time.sleep(4)  # what it notified of is off the screen again
+        time.sleep(1)
         text = terminal.text()
         if terminal.process.poll() is not None or "LIVE" not in text or "Traceback" in text:
             outcome.blame(f"the dashboard is not live: {text[:200]}")

@@ -204,6 +204,17 @@ async def test_a_top_of_files_has_no_process_to_focus_on():
         assert not any(isinstance(c, SetFocus) for c in source.commands)
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_notices_do_not_pile_up_to_the_header(size):
+    async with dashboard(Scripted(started())).run_test(size=size, notifications=True) as pilot:
+        await filled(pilot)
+        for number in range(12):
+            pilot.app.notify(f"focus not changed: no process {number}", severity="error", timeout=30)
+        await until(pilot, lambda: "no process 11" in shown(pilot))
+        assert "LIVE" in lines(pilot)[0]
+        assert [n for n in range(12) if f"no process {n} " in shown(pilot)] == [9, 10, 11]
+
+
 async def test_paused_stands_still_while_capture_goes_on():
     source = Scripted(started())
     async with dashboard(source).run_test(size=(120, 36)) as pilot:
