@@ -40,8 +40,6 @@ static __always_inline u64 cgroup_of(void *task) {
     return KREAD(KREAD(group, cgroup, kn), kernfs_node, id);
 }
 
-/* Whether the verifier knows what the pointers to tasks point to is a constant of each program, `typed`. */
-
 /* A thread that has not been seen leaving a CPU yet: its focus can be told by its process only. */
 static __always_inline void adopt(struct waiting *slot, void *task, u32 tid) {
     if (slot->tid && slot->ts)
@@ -56,6 +54,7 @@ static __always_inline void adopt(struct waiting *slot, void *task, u32 tid) {
     slot->focused = rule && (!rule->by || ((rule->by & FOCUS_PIDS) && focus_pids.lookup(&pid)));
 }
 
+/* `typed`, a constant of each program: does the verifier know what the pointers to tasks point to? */
 static __always_inline int runnable(void *task, bool typed) {
     u32 tid = KGET(typed, task, task_struct, pid);
     struct waiting *slot = slot_of(tid);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ebtop.model.stacktree import Profile
+from ebtop.model.stacktree import CallTree
 
 REST = -1
 """The node of a block that stands for all its siblings that are narrower than a cell."""
@@ -25,13 +25,13 @@ class Block:
 Rows = tuple[tuple[Block, ...], ...]
 
 
-def layout(profile: Profile, top: int, width: int) -> Rows:
+def layout(calls: CallTree, top: int, width: int) -> Rows:
     """Rows of blocks from left to right; the first is the node `top` over the whole width.
 
     Siblings go by name, so that none changes places when counts change; the narrow ones are put together behind the
     others. What a function took itself is left blank at its right.
     """
-    samples = int(profile.total[top]) if len(profile.total) else 0
+    samples = int(calls.total[top]) if len(calls.total) else 0
     if samples == 0 or width <= 0:
         return ()
     rows = [[(Block(0, width, top, REST, samples), 0)]]
@@ -39,7 +39,7 @@ def layout(profile: Profile, top: int, width: int) -> Rows:
         below = []
         for block, start in rows[-1]:
             if block.node != REST:
-                below += _children(profile, block.node, start, _Scale(width, samples))
+                below += _children(calls, block.node, start, _Scale(width, samples))
         rows.append(below)
     return tuple(tuple(block for block, _ in row) for row in rows[:-1])
 
@@ -58,14 +58,14 @@ class _Scale:
         return samples * self.width >= self.samples
 
 
-def _children(profile: Profile, node: int, start: int, scale: _Scale) -> list[tuple[Block, int]]:
+def _children(calls: CallTree, node: int, start: int, scale: _Scale) -> list[tuple[Block, int]]:
     """The blocks below one that has `start` samples at its left, each with the samples at its own left."""
-    children = profile.children(node)
+    children = calls.children(node)
     wide = []
     narrow = narrow_samples = 0
-    for child, samples in zip(children, profile.total[children].tolist(), strict=True):
+    for child, samples in zip(children, calls.total[children].tolist(), strict=True):
         if scale.fills_a_cell(samples):
-            wide.append((profile.name(child), child, samples))
+            wide.append((calls.name(child), child, samples))
         else:
             narrow += 1
             narrow_samples += samples

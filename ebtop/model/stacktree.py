@@ -47,11 +47,11 @@ class Function:
 
 
 @dataclass(frozen=True)
-class Profile:
+class CallTree:
     """The samples of some ticks, added up on a tree; immutable.
 
     Nodes are numbers, parents before their children; 0 is the root. `frame[node]` is an index into `frames`.
-    `total[node]` counts the samples at or below a node; those without any are not part of the profile. `leaf`,
+    `total[node]` counts the samples at or below a node; those without any are not part of the calls. `leaf`,
     `tip`, `weight` and `pid` have an entry per distinct stack: where it ends, an index into `frames` for the function
     that ran (inverted, that is where it begins), how often it was seen, and whose it was.
     """
@@ -237,7 +237,7 @@ class StackTree:
         self._ticks: dict[tuple[int, int], tuple[Ids, Ids]] = {}  # by start and end: its stacks' ids, their counts
         self._tree = _Tree(Shape(), self._frames)
 
-    def profile(self, held: Sequence[Tick], window: Sequence[Tick], shape: Shape) -> Profile:
+    def calls(self, held: Sequence[Tick], window: Sequence[Tick], shape: Shape) -> CallTree:
         """The stacks of `window` in that shape; what belongs to ticks outside of `held` is forgotten."""
         self._forget(held)
         for tick in window:
@@ -255,7 +255,7 @@ class StackTree:
         leaf, tip, weight = tree.leaf[seen], tree.tip[seen], weight[seen]
         pid = np.array([self._stacks[i].pid for i in seen.tolist()], dtype=np.int64)
         total = totals(tree.parent, leaf, weight)
-        return Profile(tuple(self._frames.list), tree.parent, tree.frame, tree.outer, total, leaf, tip, weight, pid)
+        return CallTree(tuple(self._frames.list), tree.parent, tree.frame, tree.outer, total, leaf, tip, weight, pid)
 
     def _learn(self, tick: Tick) -> None:
         if (tick.start, tick.end) in self._ticks:
@@ -296,23 +296,23 @@ def totals(parent: Ids, leaf: Ids, weight: Ids) -> Ids:
     return total
 
 
-def functions(profile: Profile, node: int = 0) -> tuple[Function, ...]:
+def functions(calls: CallTree, node: int = 0) -> tuple[Function, ...]:
     """What runs at or below a node, by function: most samples of its own first, then total, then name.
 
     A function that calls itself counts once in its total. Processes are no functions.
     """
-    inside = profile.below(node) if node else np.ones(len(profile.parent), dtype=np.bool_)
-    size = len(profile.frames)
-    mine = inside[profile.leaf]
-    own = np.bincount(profile.tip[mine], weights=profile.weight[mine], minlength=size)
+    inside = calls.below(node) if node else np.ones(len(calls.parent), dtype=np.bool_)
+    size = len(calls.frames)
+    mine = inside[calls.leaf]
+    own = np.bincount(calls.tip[mine], weights=calls.weight[mine], minlength=size)
     # A node whose function is also above it, but not above `node`, is counted with the one above.
-    first = inside & ((profile.outer < 0) | ~inside[profile.outer]) & (profile.total > 0)
+    first = inside & ((calls.outer < 0) | ~inside[calls.outer]) & (calls.total > 0)
     first[0] = False
-    total = np.bincount(profile.frame[first], weights=profile.total[first], minlength=size)
+    total = np.bincount(calls.frame[first], weights=calls.total[first], minlength=size)
     rows = [
-        Function(profile.frames[i], int(own[i]), int(total[i]))
+        Function(calls.frames[i], int(own[i]), int(total[i]))
         for i in np.flatnonzero(total).tolist()
-        if profile.frames[i].module != PROCESS
+        if calls.frames[i].module != PROCESS
     ]
     return tuple(sorted(rows, key=lambda row: (-row.self_count, -row.total, row.frame)))
 
@@ -321,22 +321,22 @@ def _holds(plain: str, name: str) -> bool:
     return plain in name.casefold()
 
 
-def search(profile: Profile, pattern: str) -> Profile:
-    """The profile with the frames marked in whose name the regular expression is found (any case), and the samples
+def search(calls: CallTree, pattern: str) -> CallTree:
+    """The calls with the frames marked in whose name the regular expression is found (any case), and the samples
     with such a frame counted. What is no regular expression is searched for as it is; "" marks nothing.
     """
     if not pattern:
-        return replace(profile, pattern="", matching=np.zeros(0, dtype=np.bool_), matched=0)
+        return replace(calls, pattern="", matching=np.zeros(0, dtype=np.bool_), matched=0)
     try:
         found = searcher(pattern, ignore_case=True)
     except PatternError:
         found = partial(_holds, pattern.casefold())
-    matching = np.array([found(frame.name) for frame in profile.frames], dtype=np.bool_)
-    hit = np.zeros(len(profile.leaf), dtype=np.bool_)
-    pending, at = np.arange(len(profile.leaf)), profile.leaf.copy()
+    matching = np.array([found(frame.name) for frame in calls.frames], dtype=np.bool_)
+    hit = np.zeros(len(calls.leaf), dtype=np.bool_)
+    pending, at = np.arange(len(calls.leaf)), calls.leaf.copy()
     while len(pending):
         pending = pending[at[pending] > 0]
-        hit[pending] |= matching[profile.frame[at[pending]]]
+        hit[pending] |= matching[calls.frame[at[pending]]]
         pending = pending[~hit[pending]]
-        at[pending] = profile.parent[at[pending]]
-    return replace(profile, pattern=pattern, matching=matching, matched=int(profile.weight[hit].sum()))
+        at[pending] = calls.parent[at[pending]]
+    return replace(calls, pattern=pattern, matching=matching, matched=int(calls.weight[hit].sum()))

@@ -17,7 +17,7 @@ from ebtop.model.filter import FilterError
 from ebtop.model.format import count
 from ebtop.model.pattern import PatternError, searcher
 from ebtop.model.snapshot import ToolSnapshot
-from ebtop.model.stacktree import Function, Path, Profile, Shape, StackTree, functions, search
+from ebtop.model.stacktree import CallTree, Function, Path, Shape, StackTree, functions, search
 from ebtop.model.window import Window, said, spanned, within
 from ebtop.sanitise import sanitise
 from ebtop.tool import Tool
@@ -46,7 +46,7 @@ class Stacks:
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     wanted: Stacks
-    profile: Profile
+    calls: CallTree
     functions: tuple[Function, ...]
     top_samples: int
     span_s: float
@@ -95,7 +95,7 @@ class FlameView(ToolView, can_focus=False):
         self.wanted: object | None = Stacks()
         self._tree = StackTree()
         self._before: list[Path] = []
-        self._profile: Profile | None = None
+        self._calls: CallTree | None = None
         self._span_s = 0.0
         self._functions: tuple[tuple[Function, ...], int] | None = None
         self._bar = FilterBar(_regex)
@@ -140,10 +140,10 @@ class FlameView(ToolView, can_focus=False):
         """Add up the window's stacks, search them, and rank the functions below the top frame."""
         stacks = wanted if isinstance(wanted, Stacks) else Stacks()
         window = within(stacks.window, snapshot.ticks)
-        profile = self._tree.profile(snapshot.ticks, window, stacks.shape)
-        profile = search(profile, stacks.pattern)
-        top = profile.find(stacks.top)
-        return _Prepared(stacks, profile, functions(profile, top), int(profile.total[top]), spanned(window))
+        calls = self._tree.calls(snapshot.ticks, window, stacks.shape)
+        calls = search(calls, stacks.pattern)
+        top = calls.find(stacks.top)
+        return _Prepared(stacks, calls, functions(calls, top), int(calls.total[top]), spanned(window))
 
     # In the UI thread
 
@@ -152,9 +152,9 @@ class FlameView(ToolView, can_focus=False):
         if not isinstance(result, _Prepared):
             return
         graph = self.graph
-        self._profile, self._span_s = result.profile, result.span_s
+        self._calls, self._span_s = result.calls, result.span_s
         graph.empty = self._why_empty(snapshot, result)
-        graph.set_profile(result.profile)
+        graph.set_calls(result.calls)
         self._functions = result.functions, result.top_samples
         self._show_functions()
         self._show_facts()
@@ -173,31 +173,31 @@ class FlameView(ToolView, can_focus=False):
         return f"no samples in the {result.wanted.window}: nothing that is in focus ran"
 
     def _show_facts(self) -> None:
-        profile, wanted = self._profile, self.sought
-        if profile is None:
+        calls, wanted = self._calls, self.sought
+        if calls is None:
             return
         parts = [said(wanted.window, self._span_s)]
         parts += ["inverted"] if wanted.shape.inverted else []
         parts += ["no kernel frames"] if not wanted.shape.kernel else []
         parts += ["no user frames"] if not wanted.shape.user else []
-        if profile.pattern:
-            parts.append(f"/{sanitise(profile.pattern)}/ in {percent(profile.matched, profile.samples)}")
+        if calls.pattern:
+            parts.append(f"/{sanitise(calls.pattern)}/ in {percent(calls.matched, calls.samples)}")
         if wanted.top:
             way = " › ".join(name_of(frame) for frame in wanted.top[-2:])
             parts.append(f"zoomed to {'… › ' if len(wanted.top) > 2 else ''}{way}")
-        self._bar.show_status(" · ".join(parts), _samples(profile.samples))
+        self._bar.show_status(" · ".join(parts), _samples(calls.samples))
 
     def _show_status(self) -> None:
         """The frame of the cursor: shares first, as they have a fixed length, then its module; its whole name below."""
-        profile, node = self._profile, self.graph.cursor
-        if profile is None or not profile.samples:
+        calls, node = self._calls, self.graph.cursor
+        if calls is None or not calls.samples:
             self.query_one(".flame--status", Static).update("")
             return
-        frame = profile.name(node)
-        samples = int(profile.total[node])
-        shares = f"{percent(samples, profile.samples):>7} of all"
+        frame = calls.name(node)
+        samples = int(calls.total[node])
+        shares = f"{percent(samples, calls.samples):>7} of all"
         if node:
-            shares += f"  {percent(samples, int(profile.total[profile.parent[node]])):>7} of its caller"
+            shares += f"  {percent(samples, int(calls.total[calls.parent[node]])):>7} of its caller"
         where = "kernel" if frame.kernel else module_of(frame)
         known = f"  {_samples(samples):>15}  {where}"
         name = name_of(frame) + ("" if not frame.kernel or where == module_of(frame) else f"  [{module_of(frame)}]")
@@ -207,7 +207,7 @@ class FlameView(ToolView, can_focus=False):
     def selected_pid(self) -> int | None:
         """The process with most samples in the frame of the cursor."""
         node = self.graph.cursor
-        return self._profile.busiest_pid(node) if self._profile is not None and node else None
+        return self._calls.busiest_pid(node) if self._calls is not None and node else None
 
     def back(self) -> bool:
         """Leave the marked function, then the search, then the zoom."""

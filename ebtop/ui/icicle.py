@@ -17,7 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from ebtop.model.icicle import REST, Block, Rows, layout
-from ebtop.model.stacktree import PROCESS, Path, Profile
+from ebtop.model.stacktree import PROCESS, CallTree, Path
 from ebtop.tick import Frame
 from ebtop.ui.functionnames import KERNEL_EDGE, USER_EDGE, name_of, percent, shortened
 
@@ -28,7 +28,7 @@ _ANSI = (("white", "blue"), ("black", "cyan"), ("black", "green"))
 
 
 class Icicle(ScrollView, can_focus=True):
-    """Draws a Profile from a node down. The cursor and the top are paths, and so stay when the tree changes."""
+    """Draws a CallTree from a node down. The cursor and the top are paths, and so stay when the tree changes."""
 
     DEFAULT_CSS = """
     Icicle {
@@ -71,7 +71,7 @@ class Icicle(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  Textual's name for it
         super().__init__(id=id)
-        self.profile: Profile | None = None
+        self.calls: CallTree | None = None
         self.empty = ""
         self._top_path: Path = ()
         self._cursor_path: Path = ()
@@ -90,9 +90,9 @@ class Icicle(ScrollView, can_focus=True):
         """The node that fills the width."""
         return self._top
 
-    def set_profile(self, profile: Profile) -> None:
+    def set_calls(self, calls: CallTree) -> None:
         """Draw these samples; the cursor and the top stay where they were, or on the nearest caller that is left."""
-        self.profile = profile
+        self.calls = calls
         self._lay_out()
 
     def set_top(self, path: Path) -> None:
@@ -109,11 +109,11 @@ class Icicle(ScrollView, can_focus=True):
         self.refresh()
 
     def _lay_out(self) -> None:
-        if self.profile is None:
+        if self.calls is None:
             return
-        self._top = self.profile.find(self._top_path)
-        self._cursor = self.profile.find(self._cursor_path)
-        self._rows = layout(self.profile, self._top, self.scrollable_content_region.width)
+        self._top = self.calls.find(self._top_path)
+        self._cursor = self.calls.find(self._cursor_path)
+        self._rows = layout(self.calls, self._top, self.scrollable_content_region.width)
         if not any(block.node == self._cursor for row in self._rows for block in row):
             self._cursor = self._visible(self._cursor)
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._rows))
@@ -122,8 +122,8 @@ class Icicle(ScrollView, can_focus=True):
     def _visible(self, node: int) -> int:
         """The node, or its nearest caller that has a block."""
         drawn = {block.node for row in self._rows for block in row}
-        while node > 0 and node not in drawn and self.profile is not None:
-            node = int(self.profile.parent[node])
+        while node > 0 and node not in drawn and self.calls is not None:
+            node = int(self.calls.parent[node])
         return node if node in drawn else self._top
 
     def on_resize(self) -> None:
@@ -147,10 +147,10 @@ class Icicle(ScrollView, can_focus=True):
         return None
 
     def _go(self, node: int) -> None:
-        if self.profile is None or node == REST:
+        if self.calls is None or node == REST:
             return
         self._cursor = node
-        self._cursor_path = self.profile.path(node)
+        self._cursor_path = self.calls.path(node)
         self._reveal()
         self.refresh()
         self.post_message(self.Moved())
@@ -164,8 +164,8 @@ class Icicle(ScrollView, can_focus=True):
 
     def action_caller(self) -> None:
         """To the caller."""
-        if self.profile is not None and self._cursor != self._top:
-            self._go(int(self.profile.parent[self._cursor]))
+        if self.calls is not None and self._cursor != self._top:
+            self._go(int(self.calls.parent[self._cursor]))
 
     def action_callee(self) -> None:
         """To the callee with most samples."""
@@ -207,8 +207,8 @@ class Icicle(ScrollView, can_focus=True):
 
     def action_zoom(self) -> None:
         """Let the frame of the cursor fill the width."""
-        if self.profile is not None and self._rows:
-            self.post_message(self.Zoom(self.profile.path(self._cursor)))
+        if self.calls is not None and self._rows:
+            self.post_message(self.Zoom(self.calls.path(self._cursor)))
 
     def on_click(self, event: events.Click) -> None:
         """A click puts the cursor on a frame and zooms in on it."""
@@ -240,12 +240,12 @@ class Icicle(ScrollView, can_focus=True):
 
     def _drawn(self, block: Block) -> list[Segment]:
         width = block.right - block.left
-        if block.node == REST or self.profile is None:
+        if block.node == REST or self.calls is None:
             style = self.get_component_rich_style("icicle--edge")
             return [Segment("…" + " " * (width - 1), style)]
-        frame = self.profile.name(block.node)
+        frame = self.calls.name(block.node)
         selected = block.node == self._cursor
-        matched = frame == self.marked or self.profile.matches(block.node)
+        matched = frame == self.marked or self.calls.matches(block.node)
         style = self._style(frame, selected, matched)
         text = self._label(frame, block.samples, width - 1)
         edge = KERNEL_EDGE if frame.kernel else USER_EDGE
@@ -262,7 +262,7 @@ class Icicle(ScrollView, can_focus=True):
     def _label(self, frame: Frame, samples: int, width: int) -> str:
         """The name, and the share of all samples where there is room for it too."""
         name = name_of(frame)
-        share = percent(samples, self.profile.samples if self.profile else 0)
+        share = percent(samples, self.calls.samples if self.calls else 0)
         if width >= cell_len(name) + cell_len(share) + 1:
             return f"{name} {share}"
         return shortened(name, width)

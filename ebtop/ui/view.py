@@ -9,7 +9,8 @@ The life of a view:
 3. The reader thread calls `prepare(snapshot, wanted)` for the pane that is shown, after each tick and after each
    `want`, and at no other time. All that takes more than a few milliseconds belongs there. It must not touch the
    widget: it may only use its arguments, `self.tool`, and caches that nothing but `prepare` uses. It is never called
-   twice at once for one view. While paused it is given the same snapshot again and again.
+   twice at once for one view. While paused it is given the same snapshot again and
+   again, and where the user looks back an earlier one.
 4. The UI thread calls `show(snapshot, result)` with what `prepare` returned: store it, and `refresh()` what changed.
    Once a second, ten times in the first three seconds; never when nothing changed, never before the view and its
    children are mounted. The view may be hidden or have no size at that time.

@@ -35,8 +35,8 @@ def view(app: Stage) -> FlameView:
 def cursor(app: Stage) -> str:
     """The name of the frame that the cursor is on."""
     graph = app.query_one(Icicle)
-    assert graph.profile is not None
-    return graph.profile.name(graph.cursor).name
+    assert graph.calls is not None
+    return graph.calls.name(graph.cursor).name
 
 
 def status(app: Stage) -> str:
@@ -90,7 +90,7 @@ async def test_zoom_and_back() -> None:
         await pilot.press("down", "right", "enter")
         graph = app.query_one(Icicle)
         assert graph._rows[0][0].right == graph.scrollable_content_region.width
-        assert [graph.profile.name(b.node).name for row in graph._rows[:2] for b in row] == ["postgres", "PostgresMain"]  # type: ignore[union-attr]
+        assert [graph.calls.name(b.node).name for row in graph._rows[:2] for b in row] == ["postgres", "PostgresMain"]  # type: ignore[union-attr]
         table = app.query_one(RankedTable)
         assert table.model is not None
         assert len(table.model) < 14  # only its own functions

@@ -18,7 +18,6 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 NAMES = [tool.name for tool in registry.tools()]
 SOURCES = sorted((ROOT / "ebtop").rglob("*.py")) + sorted((ROOT / "ebtop").rglob("*.tcss"))
-ENGLISH = {"profile"}
 CODE = [*SOURCES, *sorted((ROOT / "bpf").rglob("*.[ch]")), *sorted((ROOT / "tests").rglob("*.py"))]
 
 
@@ -28,11 +27,9 @@ def test_no_tool_is_broken() -> None:
 
 
 def _mentions(path: Path, name: str) -> list[str]:
-    """Where a tool's name occurs in a file; of a name that is also an English word, only strings and imports count."""
+    """Where a tool's name occurs in a file."""
     text = path.read_text()
     word = re.compile(rf"(?<![\w-]){name}(?![\w-])")
-    if name in ENGLISH and path.suffix == ".py":
-        word = re.compile(rf"([\"']){name}\1|ebtop\.tools\.{name}|ebtop\.tools import .*\b{name}\b")
     lines = enumerate(text.splitlines(), 1)
     return [f"{path.relative_to(ROOT)}:{number}: {line.strip()}" for number, line in lines if word.search(line)]
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ebtop.model.icicle import REST, layout
-from ebtop.model.stacktree import PROCESS, Profile, Shape, StackTree, functions, search
+from ebtop.model.stacktree import PROCESS, CallTree, Shape, StackTree, functions, search
 from ebtop.tick import Frame, Stack, Tick
 
 SECOND = 10**9
@@ -32,17 +32,17 @@ def tick(second: int, *stacks: Stack) -> Tick:
     return Tick("t", second * SECOND, (second + 1) * SECOND, stacks=stacks)
 
 
-def of(*stacks: Stack, shape: Shape | None = None) -> Profile:
+def of(*stacks: Stack, shape: Shape | None = None) -> CallTree:
     ticks = [tick(0, *stacks)]
-    return StackTree().profile(ticks, ticks, shape or Shape())
+    return StackTree().calls(ticks, ticks, shape or Shape())
 
 
-def by_path(profile: Profile) -> dict[tuple[str, ...], int]:
+def by_path(calls: CallTree) -> dict[tuple[str, ...], int]:
     """Totals by the names of the path."""
     return {
-        tuple(f.name for f in profile.path(node)): int(profile.total[node])
-        for node in range(len(profile.parent))
-        if profile.total[node]
+        tuple(f.name for f in calls.path(node)): int(calls.total[node])
+        for node in range(len(calls.parent))
+        if calls.total[node]
     }
 
 
@@ -86,7 +86,7 @@ def test_recursion_counts_once() -> None:
 @given(st.lists(STACKS, max_size=4), st.builds(Shape, st.booleans(), st.booleans(), st.booleans()))
 def test_as_counted_one_by_one(ticks_of: list[list[Stack]], shape: Shape) -> None:
     ticks = [tick(i, *stacks) for i, stacks in enumerate(ticks_of)]
-    found = StackTree().profile(ticks, ticks, shape)
+    found = StackTree().calls(ticks, ticks, shape)
     own: Counter[Frame] = Counter()
     total: Counter[Frame] = Counter()
     for stack in (s for t in ticks for s in t.stacks):
@@ -105,8 +105,8 @@ def test_growing_tick_by_tick_is_as_all_at_once(ticks_of: list[list[Stack]]) -> 
     ticks = [tick(i, *stacks) for i, stacks in enumerate(ticks_of)]
     tree = StackTree()
     for end in range(1, len(ticks) + 1):
-        grown = tree.profile(ticks[:end], ticks[max(0, end - 2) : end], Shape())
-    fresh = StackTree().profile(ticks[-2:], ticks[-2:], Shape())
+        grown = tree.calls(ticks[:end], ticks[max(0, end - 2) : end], Shape())
+    fresh = StackTree().calls(ticks[-2:], ticks[-2:], Shape())
     for found, other in ((grown, fresh), (fresh, grown)):
         for node in range(len(found.parent)):
             path = found.path(node)
@@ -120,7 +120,7 @@ def test_what_history_dropped_is_forgotten() -> None:
     for second in range(40):
         stacks = [Stack(user("main", f"f{second}_{i}"), 1, 1, 1, "x") for i in range(600)]
         ticks = [tick(second, *stacks)]
-        found = tree.profile(ticks, ticks, Shape())
+        found = tree.calls(ticks, ticks, Shape())
         assert found.samples == 600
     assert len(tree._stacks) < 20_000
     assert len(tree._ticks) == 1
@@ -168,9 +168,9 @@ def test_blocks_tile_within_their_caller(stacks: list[Stack], width: int) -> Non
 def test_narrow_siblings_are_one_block_and_places_go_by_name() -> None:
     stacks = [Stack(user(f"tiny{i}"), 1, 1, 1, "x") for i in range(20)]
     stacks += [Stack(user("zebra"), 50, 1, 1, "x"), Stack(user("ant"), 30, 1, 1, "x")]
-    profile = of(*stacks)
-    row = layout(profile, 0, 50)[2]
-    assert [profile.name(b.node).name for b in row if b.node != REST] == ["ant", "zebra"]
+    calls = of(*stacks)
+    row = layout(calls, 0, 50)[2]
+    assert [calls.name(b.node).name for b in row if b.node != REST] == ["ant", "zebra"]
     assert (row[-1].node, row[-1].merged, row[-1].samples, row[-1].right) == (REST, 20, 20, 50)
 
 
@@ -185,7 +185,7 @@ def test_a_cell_s_worth_is_a_cell() -> None:
 def test_nothing_at_all() -> None:
     found = of()
     assert (found.samples, functions(found), layout(found, 0, 80)) == (0, (), ())
-    assert StackTree().profile([], [], Shape()).samples == 0
+    assert StackTree().calls([], [], Shape()).samples == 0
 
 
 def test_as_deep_as_stacks_get() -> None:
@@ -204,9 +204,9 @@ def test_ten_thousand_distinct_stacks_are_counted_once() -> None:
     ticks = [tick(0, *stacks)]
     tree = StackTree()
     begin = time.process_time()
-    profile = tree.profile(ticks, ticks, Shape())
+    calls = tree.calls(ticks, ticks, Shape())
     grown = time.process_time() - begin
-    functions(search(tree.profile(ticks, ticks, Shape()), "fn_1"))
+    functions(search(tree.calls(ticks, ticks, Shape()), "fn_1"))
     again = time.process_time() - begin - grown
-    assert profile.samples == 10_000
+    assert calls.samples == 10_000
     assert again < grown / 2  # what is known is not counted again
