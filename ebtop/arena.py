@@ -13,9 +13,11 @@ import fcntl
 import mmap
 import os
 import time
-import weakref
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
+
+from ebtop.lending import lend
 
 UNIT, UNITS = 1 << 20, 256
 """Bytes of a unit, and how many there are. Only what is written to takes memory."""
@@ -97,12 +99,7 @@ class ArenaReader:
         for what is not in the arena."""
         if not (0 <= first < UNITS and 0 < nbytes <= SIZE - first * UNIT):
             raise ValueError("arrays outside of the memory that is shared")
-        import numpy as np  # only here: who makes an arena has no use for it
-
-        # All views of views hold the memoryview, that holds the array, whose end is that of all of them.
-        array = np.frombuffer(self._units, np.uint8, nbytes, first * UNIT)
-        weakref.finalize(array, self._free, first, -(-nbytes // UNIT)).atexit = False
-        return array.data
+        return lend(self._units, nbytes, first * UNIT, partial(self._free, first, -(-nbytes // UNIT)))
 
     def _free(self, first: int, count: int) -> None:
         self._marks[first : first + count] = bytes(count)

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import mmap
 import time
-import weakref
+from functools import partial
 
 import numpy as np
+
+from ebtop.lending import lend
 
 _STEP = 2 << 20  # a huge page
 _SMALLEST = _STEP
@@ -41,10 +43,7 @@ class Rooms:
         else:
             self._free.remove(found)
             room = found
-        # All views of views hold the memoryview, that holds the array, whose end is that of all of them.
-        array = np.frombuffer(room, np.uint8)
-        weakref.finalize(array, self._give_back, room).atexit = False
-        return array.data[:size]
+        return lend(room, size, 0, partial(self._give_back, room))
 
     def _give_back(self, room: mmap.mmap) -> None:
         if sum(map(len, self._free)) + len(room) <= self._spare:
