@@ -58,7 +58,8 @@ class Tick:
     """All that one tool produced in one interval. `start` and `end` are Unix ns.
 
     `events` are batches ordered by `ts` each, of one record size each; `rows` complete earlier events (see
-    Tool.row_key) or stand alone; `names` holds the ids learnt in this interval; `lost` counts by reason.
+    Tool.row_key) or stand alone; `names` holds the ids learnt in this interval; `gauges` are figures of the whole
+    machine as of `end`; `lost` counts by reason.
     """
 
     tool: str
@@ -69,6 +70,7 @@ class Tick:
     histograms: tuple[Histogram, ...] = ()
     stacks: tuple[Stack, ...] = ()
     names: Names = field(default_factory=dict)
+    gauges: Mapping[str, float] = field(default_factory=dict)
     lost: Mapping[str, int] = field(default_factory=dict)
     cost: Cost = Cost()
 
@@ -109,7 +111,7 @@ class Attempt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ToolState:
-    """Where a tool stands; `reason` and `remedy` are set when it failed."""
+    """Where a tool stands; `reason` and `remedy` are set when it failed. `stacks`: its events carry their stacks."""
 
     tool: str
     phase: Phase
@@ -117,6 +119,7 @@ class ToolState:
     tried: tuple[Attempt, ...] = ()
     reason: str = ""
     remedy: str = ""
+    stacks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +233,16 @@ class Resolve:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeStacks:
+    """Have a tool's events carry the stacks that led to them, from now on, or no longer."""
+
+    tool: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End capture after one last tick."""
 
 
-Command = Load | Unload | SetFocus | Resolve | Stop
+Command = Load | Unload | SetFocus | Resolve | TakeStacks | Stop

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     EVENTS = "events"
     HISTOGRAM = "histogram"
     STACKS = "stacks"
+    PROCESSES = "processes"  # Tick.rows: a row for each process, with what it did in the interval
 
 
 class Type(StrEnum):
@@ -49,6 +50,7 @@ class Type(StrEnum):
     PATH = "path"
     FLAGS = "flags"  # a list of names
     ARGV = "argv"  # a list of strings
+    STACK = "stack"  # a list of functions, root first
     USER = "user"  # a uid
     BOOL = "bool"
 
@@ -184,6 +186,7 @@ class Tool:
     defines: Mapping[str, int] = field(default_factory=dict)
     perf_buffer_defines: Mapping[str, int] = field(default_factory=dict)  # over `defines`, where there is no ring
     row_key: str = ""  # the field by which a late row finds its event: an id that both records carry
+    stacks: bool = False  # its events can carry the stack that led to each, where the user asks for it
 
     def column(self, key: str) -> Column | None:
         """The column of that key, if any."""

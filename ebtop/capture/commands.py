@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from ebtop.source.wire import WireError
-from ebtop.tick import Command, Focus, Load, Resolve, SetFocus, Unload
+from ebtop.tick import Command, Focus, Load, Resolve, SetFocus, TakeStacks, Unload
 from ebtop.tool import Tool
 
 _MOST_PID = 1 << 22
@@ -25,7 +25,7 @@ def check(command: Command) -> None:
     match command:
         case Load(tool=name, options=options):
             _require(len(name) <= _MOST_NAME and len(options) <= _MOST_OPTIONS, "a tool's name or options")
-        case Unload(tool=name):
+        case Unload(tool=name) | TakeStacks(tool=name):
             _require(len(name) <= _MOST_NAME, "a tool's name")
         case Resolve(pid=pid):
             _require(0 <= pid <= _MOST_PID, "a pid")

@@ -32,7 +32,7 @@ _PLAIN = {"n": "\n", "t": "\t", "r": "\r"}
 _COMPARE: dict[str, Callable[[Any, Any], Mask]] = {
     "=": np.equal, "!=": np.not_equal, ">": np.greater, "<": np.less, ">=": np.greater_equal, "<=": np.less_equal,
 }  # fmt: skip
-_SEARCHED = frozenset({Type.TEXT, Type.PATH, Type.ARGV, Type.FLAGS})
+_SEARCHED = frozenset({Type.TEXT, Type.PATH, Type.ARGV, Type.FLAGS, Type.STACK})
 _LONGEST, _MOST_TERMS = 1 << 16, 64  # a value that was chosen from a top may be long
 _FEW = 4  # rows are copied out for the next term when less than 1 in so many is left
 

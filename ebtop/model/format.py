@@ -141,6 +141,10 @@ def _arguments(value: Value) -> str:
     return " ".join(quoted(str(word)) for word in value) if isinstance(value, list) else sanitise(str(value))
 
 
+def _frames(value: Value) -> str:
+    return " › ".join(sanitise(str(frame)) for frame in value) if isinstance(value, list) else sanitise(str(value))
+
+
 def _number(write: Callable[[int], str] | Callable[[float], str]) -> Callable[[Value], str]:
     """A formatter of numbers, for any value: a recording may hold something else in its place."""
 
@@ -163,6 +167,7 @@ _FORMATTERS: dict[Type, Callable[[Value], str]] = {
     Type.PATH: _words,
     Type.FLAGS: _words,
     Type.ARGV: _arguments,
+    Type.STACK: _frames,
     Type.USER: _number(lambda uid: user(int(uid))),
     Type.BOOL: lambda value: "yes" if value else "",
 }

@@ -16,7 +16,7 @@ from ebtop.tick import Histogram, Message, Tick, ToolState, Vitals
 from ebtop.tool import Batch, Column, Kind, Tool, Type, Value, values
 
 _NUMBERS = frozenset({Type.INT, Type.COUNT, Type.TIME, Type.DURATION, Type.BYTES, Type.RET, Type.USER})
-_LISTS = frozenset({Type.FLAGS, Type.ARGV})
+_LISTS = frozenset({Type.FLAGS, Type.ARGV, Type.STACK})
 _GROUPS = frozenset({"all", "pid", "cgroup"})
 _MOST_LAYOUTS = 64
 _LATEST = 1 << 63
@@ -70,7 +70,8 @@ class Fit:
         if key in self._known:
             return
         _require(len(self._known) < _MOST_LAYOUTS, f"ever new records of {tool.name}")
-        _require(tool.kind is Kind.EVENTS, f"events of {tool.name}")
+        rows_alone = late and tool.kind is Kind.PROCESSES
+        _require(tool.kind is Kind.EVENTS or rows_alone, f"events of {tool.name}")
         check_row = _check_row if late else _check_event
         check_row(tool, layout)
         self._known.add(key)

@@ -38,6 +38,7 @@ from ebtop.tick import (
     Resolve,
     SetFocus,
     Stop,
+    TakeStacks,
     Tick,
     ToolState,
     Unload,
@@ -55,7 +56,7 @@ MAX_HEADER = 64 << 20
 """Parsed JSON takes many times its size in memory; arrays do not."""
 
 MESSAGES: Mapping[int, Any] = {1: Tick, 2: ToolState, 3: Vitals, 4: ProcessDetails, 5: Notice, 6: Gone}
-COMMANDS: Mapping[int, Any] = {32: Load, 33: Unload, 34: SetFocus, 35: Resolve, 36: Stop}
+COMMANDS: Mapping[int, Any] = {32: Load, 33: Unload, 34: SetFocus, 35: Resolve, 36: Stop, 37: TakeStacks}
 KINDS = {kind: number for number, kind in {**MESSAGES, **COMMANDS}.items()}
 
 _MAGIC = b"\x89ebtop\r\n"  # as PNG's: shows at once a stream that was taken for text on its way

@@ -14,8 +14,9 @@ from ebtop.source.wire_values import decoder, integer, items, mapping, plain, st
 from ebtop.tick import Cost, Frame, Histogram, Stack, Tick
 from ebtop.tool import Names
 
-_FIELDS = {"tool", "start", "end", "lost", "cost", "names", "events", "rows", "histograms", "stacks"}
+_FIELDS = {"tool", "start", "end", "lost", "cost", "names", "gauges", "events", "rows", "histograms", "stacks"}
 _lost = decoder(Mapping[str, int])
+_gauges = decoder(Mapping[str, float])
 _cost = decoder(Cost)
 _frame = decoder(Frame)
 
@@ -28,6 +29,7 @@ def encode(tick: Tick, arrays: ArrayWriter) -> dict[str, Any]:
         "end": tick.end,
         "lost": dict(tick.lost),
         "cost": plain(tick.cost),
+        "gauges": dict(tick.gauges),
         "names": {domain: [list(known), list(known.values())] for domain, known in tick.names.items()},
         "events": [arrays.add(batch) for batch in tick.events],
         "rows": None if tick.rows is None else arrays.add(tick.rows),
@@ -47,6 +49,7 @@ def decode(header: Any, arrays: ArrayReader) -> Tick:
         lost=_lost(header["lost"]),
         cost=_cost(header["cost"]),
         names=_decode_names(header["names"]),
+        gauges=_gauges(header["gauges"]),
         events=tuple(arrays.structured(said) for said in items(header["events"])),
         rows=None if header["rows"] is None else arrays.structured(header["rows"]),
         histograms=_decode_histograms(header["histograms"], arrays),

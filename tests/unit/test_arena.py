@@ -141,7 +141,7 @@ def test_who_has_given_root_up_cannot_open_it_anew() -> None:
 
 
 def frame(place: int, said: bytes) -> bytes:
-    header = b'{"tool":"x","start":1,"end":2,"lost":{},"cost":{"run_ns":0,"run_count":0},"names":{},'
+    header = b'{"tool":"x","start":1,"end":2,"lost":{},"cost":{"run_ns":0,"run_count":0},"gauges":{},"names":{},'
     header += b'"events":[],"rows":null,"histograms":null,"stacks":null}'
     header += b" " * (-len(header) % 8)
     return struct.pack("<IBBHI", 8 + len(header) + len(said), 1, 0, place, len(header)) + header + said

@@ -48,6 +48,7 @@ FULL_TICK = t.Tick(
         t.Stack((), 1, 0, 0, ""),
     ),
     names={"cgroup": {(1 << 64) - 1: "/é", 0: ODD}, "exit_code": {7: 0, 8: -9}, "none": {}},
+    gauges={"load1": 0.25, "cpu0": 1},
     lost={"full": 3, "cut": 0},
     cost=t.Cost(5, 6),
 )
@@ -64,6 +65,7 @@ MESSAGES: list[t.Message] = [
 COMMANDS: list[t.Command] = [
     t.Load("profile", {"frequency": 99}),
     t.Unload("x"),
+    t.TakeStacks("x", on=True),
     t.SetFocus(t.Focus((1, 2), True, (ODD,), 0, "/sys")),
     t.SetFocus(t.Focus()),
     t.Resolve(1),

@@ -26,7 +26,7 @@ def frame(kind: int, header: object, arrays: bytes = b"") -> bytes:
 def tick_header(**changes: object) -> dict[str, object]:
     empty: dict[str, object] = {
         "tool": "x", "start": 1, "end": 2, "lost": {}, "cost": {"run_ns": 0, "run_count": 0},
-        "names": {}, "events": [], "rows": None, "histograms": None, "stacks": None,
+        "names": {}, "gauges": {}, "events": [], "rows": None, "histograms": None, "stacks": None,
     }  # fmt: skip
     return empty | {key: _laid_out(value) for key, value in changes.items()}
 
