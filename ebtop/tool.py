@@ -62,6 +62,7 @@ class Column:
     `derive` makes the values from other fields; without it they are the field of that name in the batch.
     `rank` orders columns by importance: those with the highest rank go first when the screen is narrow.
     `late` marks what is known only after the event (an exit code): it is None until a row of the tool says it.
+    `rate` marks what adds up over the interval: views show it a second (a duration as a share of it).
     """
 
     key: str
@@ -73,6 +74,7 @@ class Column:
     hidden: bool = False
     derive: Derive | None = None
     late: bool = False
+    rate: bool = False
 
 
 class Attach(StrEnum):
