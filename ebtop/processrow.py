@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-WAIT_BUCKETS = 24
+WAIT_BUCKETS, FIRST_WAIT_BITS = 24, 10
 """wait[i] counts delays on a run queue of less than 2**(i + 10) ns and at least half of that; the first all below
 1,024 ns, the last all from 4.3 s on."""
 
@@ -26,7 +26,7 @@ ROW = np.dtype(
         ("cgroup", "<u8"),
         ("pid", "<u4"),
         ("ppid", "<u4"),  # where the parent has gone too, the nearest ancestor that lives
-        ("uid", "<u4"),  # effective
+        ("uid", "<u4"),
         ("threads", "<u4"),
         ("count", "<u4"),
         ("exits", "<u4"),  # how many of `count` have ended

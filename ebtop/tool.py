@@ -83,6 +83,7 @@ class Attach(StrEnum):
     TRACEPOINT = "tracepoint"
     RAW_TRACEPOINT = "raw_tracepoint"
     TP_BTF = "tp_btf"  # a raw tracepoint whose arguments the verifier knows the types of: plain loads
+    ITER = "iter"  # of all there are of something, when capture asks for them
     FENTRY = "fentry"
     FEXIT = "fexit"
     KPROBE = "kprobe"
@@ -124,7 +125,7 @@ class Ring:
     """A stream of records of one C struct. `map` is the BPF map's name, `role` what its records are.
 
     role "events": rows of the tool's event stream (several rings are merged by `ts`); "rows": Tick.rows;
-    "stacks": samples to be named; "execs": programs started, for naming them; "names:DOMAIN": what ids stand for.
+    "stacks": samples to be named; "threads": what threads that ended had done; "execs": programs started, for naming them; "names:DOMAIN": what ids stand for.
     `cleared` says that the program itself zeroes what follows a string's end.
     """
 
@@ -188,6 +189,7 @@ class Tool:
     defines: Mapping[str, int] = field(default_factory=dict)
     perf_buffer_defines: Mapping[str, int] = field(default_factory=dict)  # over `defines`, where there is no ring
     row_key: str = ""  # the field by which a late row finds its event: an id that both records carry
+    gauge_maps: tuple[str, ...] = ()  # per-CPU arrays of one u64 that grows: Tick.gauges of their names
     stacks: bool = False  # its events can carry the stack that led to each, where the user asks for it
 
     def column(self, key: str) -> Column | None:

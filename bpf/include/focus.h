@@ -23,9 +23,7 @@ struct focus_rule {
 BPF_ARRAY(focus_rules, struct focus_rule, 1);
 BPF_HASH(focus_pids, u32, u32, 65536);
 
-static __always_inline bool focus_comm(struct focus_rule *rule) {
-    u64 comm[2];
-    current_comm((char *)comm);
+static __always_inline bool rule_has_comm(struct focus_rule *rule, u64 *comm) {
 #pragma unroll
     for (int i = 0; i < FOCUS_COMMS; i++)
         if (i < rule->comm_count && rule->comms[i][0] == comm[0] && rule->comms[i][1] == comm[1])
@@ -33,13 +31,14 @@ static __always_inline bool focus_comm(struct focus_rule *rule) {
     return false;
 }
 
-/* Does the running task count? */
-static __always_inline bool in_focus(void) {
-    int zero = 0;
-    struct focus_rule *rule = focus_rules.lookup(&zero);
-    u32 pid = bpf_get_current_pid_tgid() >> 32;
-    if (!rule || pid == rule->self[0] || pid == rule->self[1] || pid == rule->self[2] || pid == rule->self[3])
-        return false;
+static __always_inline bool focus_comm(struct focus_rule *rule) {
+    u64 comm[2];
+    current_comm((char *)comm);
+    return rule_has_comm(rule, comm);
+}
+
+/* Is the running task one that the rule is about? */
+static __always_inline bool rule_holds(struct focus_rule *rule, u32 pid) {
     if (!rule->by)
         return true;
     if ((rule->by & FOCUS_PIDS) && !focus_pids.lookup(&pid))
@@ -49,4 +48,14 @@ static __always_inline bool in_focus(void) {
     if ((rule->by & FOCUS_CGROUP) && bpf_get_current_ancestor_cgroup_id(rule->cgroup_level) != rule->cgroup)
         return false;
     return !(rule->by & FOCUS_COMM) || focus_comm(rule);
+}
+
+/* Does the running task count? */
+static __always_inline bool in_focus(void) {
+    int zero = 0;
+    struct focus_rule *rule = focus_rules.lookup(&zero);
+    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    if (!rule || pid == rule->self[0] || pid == rule->self[1] || pid == rule->self[2] || pid == rule->self[3])
+        return false;
+    return rule_holds(rule, pid);
 }

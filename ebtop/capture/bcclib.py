@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ebtop.capture.bpfsyscall import attach_typed, load_typed
+from ebtop.capture.bpfsyscall import ITER, RAW_TP, attach_iterator, attach_typed, load_typed
 from ebtop.tool import Attach, Probe
 
 _PLACES = (
@@ -48,6 +48,7 @@ _PROGRAM_TYPES = {
     Attach.FENTRY: 26, Attach.FEXIT: 26,
 }  # fmt: skip
 _SOFTWARE, _CPU_CLOCK = 1, 0
+_TYPED = {Attach.TP_BTF: RAW_TP, Attach.ITER: ITER}
 _TRAMPOLINES = {Attach.FENTRY: b"kfunc__", Attach.FEXIT: b"kretfunc__"}
 _CALLS = (
     "bpf_num_functions", "bpf_function_name", "bpf_function_start", "bpf_function_size", "bpf_module_license",
@@ -78,9 +79,9 @@ class Compiled:
         return fd
 
     def load(self, probe: Probe, type_id: int = 0) -> int:
-        """Have the kernel check and load the probe's function: its descriptor. A tp_btf program is loaded for the
-        tracepoint of that type id, by ourselves, as bcc does not know the kind. Raises BccError."""
-        if probe.kind is Attach.TP_BTF:
+        """Have the kernel check and load the probe's function: its descriptor. One for a tp_btf or an iterator is loaded
+        for that type id, by ourselves, as bcc does not know these kinds. Raises BccError."""
+        if probe.kind in _TYPED:
             return self._load_typed(probe, type_id)
         try:
             return int(self._module.load_func(self._name(probe), _PROGRAM_TYPES[probe.kind]).fd)
@@ -91,13 +92,13 @@ class Compiled:
     def _load_typed(self, probe: Probe, type_id: int) -> int:
         module, name = self._module.module, probe.function.encode()
         if not type_id:
-            raise BccError(f"this kernel's BTF has no tracepoint {probe.target}")
+            raise BccError(f"this kernel's BTF has no {probe}")
         start, size = self._lib.bpf_function_start(module, name), self._lib.bpf_function_size(module, name)
         if not start:
             raise BccError(f"the program has no function for {probe}")
         licence = self._lib.bpf_module_license(module)
         try:
-            return load_typed(probe.function, ctypes.string_at(start, size), licence, type_id)
+            return load_typed(probe.function, ctypes.string_at(start, size), licence, type_id, _TYPED[probe.kind])
         except OSError as error:
             raise BccError(str(error.strerror)) from error
 
@@ -139,8 +140,8 @@ class Bcc:
             return int(self._lib.bpf_attach_tracepoint(fd, *target.split(b":")))
         if probe.kind is Attach.RAW_TRACEPOINT:
             return int(self._lib.bpf_attach_raw_tracepoint(fd, target))
-        if probe.kind is Attach.TP_BTF:
-            return _attached(fd)
+        if probe.kind in _TYPED:
+            return _attached(probe, fd)
         if probe.kind in _TRAMPOLINES:
             return int(self._lib.bpf_attach_kfunc(fd))
         returns = int(probe.kind is Attach.KRETPROBE)
@@ -153,9 +154,9 @@ class Bcc:
         return int(self._lib.bpf_attach_perf_event(fd, _SOFTWARE, _CPU_CLOCK, period, per_second, -1, cpu, -1))
 
 
-def _attached(program: int) -> int:
+def _attached(probe: Probe, program: int) -> int:
     try:
-        return attach_typed(program)
+        return attach_typed(program) if probe.kind is Attach.TP_BTF else attach_iterator(program)
     except OSError as error:
         raise BccError(f"cannot attach: {error.strerror}") from error
 

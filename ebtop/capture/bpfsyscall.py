@@ -13,8 +13,10 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
 
 
-_PROG_LOAD, _RAW_TRACEPOINT_OPEN = 5, 17
-_TRACING, _RAW_TP = 26, 23  # enum bpf_prog_type, bpf_attach_type
+_PROG_LOAD, _RAW_TRACEPOINT_OPEN, _LINK_CREATE, _ITER_CREATE = 5, 17, 28, 33
+_TRACING = 26  # enum bpf_prog_type
+RAW_TP, ITER = 23, 28
+"""Of enum bpf_attach_type: where a typed program can run."""
 _LOG = 1 << 18
 
 
@@ -28,15 +30,15 @@ def bpf(command: int, attr: bytes | bytearray) -> int:
     return result
 
 
-def load_typed(name: str, instructions: bytes, licence: bytes, type_id: int) -> int:
-    """Load a tp_btf program for the tracepoint of that type id: its descriptor. Raises OSError, the verifier's words
-    being on stderr."""
+def load_typed(name: str, instructions: bytes, licence: bytes, type_id: int, where: int = RAW_TP) -> int:
+    """Load a program for the tracepoint or the iterator of that type id: its descriptor. Raises OSError, the verifier's
+    words being on stderr."""
     code, words = ctypes.create_string_buffer(instructions, len(instructions)), ctypes.create_string_buffer(licence)
     log = ctypes.create_string_buffer(_LOG)
     for level in (0, 1):  # the log costs, and is wanted only when it fails
         logs = (level, _LOG if level else 0, ctypes.addressof(log) if level else 0)
         attr = struct.pack("<IIQQIIQII16sII", _TRACING, len(instructions) // 8, ctypes.addressof(code),
-                           ctypes.addressof(words), *logs, 0, 0, name.encode()[:15], 0, _RAW_TP)  # fmt: skip
+                           ctypes.addressof(words), *logs, 0, 0, name.encode()[:15], 0, where)  # fmt: skip
         attr += bytes(108 - len(attr)) + struct.pack("<I", type_id)
         try:
             fd = bpf(_PROG_LOAD, attr)
@@ -53,5 +55,19 @@ def load_typed(name: str, instructions: bytes, licence: bytes, type_id: int) -> 
 def attach_typed(program: int) -> int:
     """Attach a tp_btf program where it was loaded for: a descriptor. Raises OSError."""
     fd = bpf(_RAW_TRACEPOINT_OPEN, struct.pack("<QI", 0, program))
+    os.set_inheritable(fd, False)
+    return fd
+
+
+def attach_iterator(program: int) -> int:
+    """A link that keeps an iterator's program: a descriptor. Raises OSError."""
+    fd = bpf(_LINK_CREATE, struct.pack("<IIII", program, 0, ITER, 0))
+    os.set_inheritable(fd, False)
+    return fd
+
+
+def iterate(link: int) -> int:
+    """Begin a round: a descriptor from which what the program writes is read, to its end. Raises OSError."""
+    fd = bpf(_ITER_CREATE, struct.pack("<II", link, 0))
     os.set_inheritable(fd, False)
     return fd

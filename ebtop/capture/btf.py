@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_INT, _PTR, _ARRAY, _STRUCT, _UNION, _ENUM = 1, 2, 3, 4, 5, 6
+_INT, _PTR, _ARRAY, _STRUCT, _UNION, _ENUM, _FUNC = 1, 2, 3, 4, 5, 6, 12
 _TYPEDEF, _VOLATILE, _CONST, _RESTRICT, _TYPE_TAG, _ENUM64 = 8, 9, 10, 11, 18, 19
 _TRANSPARENT = frozenset({_TYPEDEF, _VOLATILE, _CONST, _RESTRICT, _TYPE_TAG})
 _SIGNED = 1
@@ -127,6 +127,10 @@ class KernelTypes:
     def tracepoint_id(self, name: str) -> int:
         """The type id that a tp_btf program for a tracepoint is loaded with, 0 when the kernel has none."""
         return max(0, int(self._lib.btf__find_by_name_kind(self._btf, f"btf_trace_{name}".encode(), _TYPEDEF)))
+
+    def iterator_id(self, name: str) -> int:
+        """The type id that an iterator over all there are of `name` is loaded with, 0 when the kernel has none."""
+        return max(0, int(self._lib.btf__find_by_name_kind(self._btf, f"bpf_iter_{name}".encode(), _FUNC)))
 
     def member(self, struct: str, path: str) -> Member | None:
         """A member by its path ("__sk_common.skc_daddr"), None when this kernel has no such struct or member."""

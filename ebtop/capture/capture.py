@@ -19,14 +19,15 @@ from queue import Empty, Queue
 from ebtop import capability, registry
 from ebtop.arena import ArenaWriter, Descriptors
 from ebtop.capture import private, statistics, tracefs
-from ebtop.capture.btf import BtfError
+from ebtop.capture.btf import BtfError, KernelTypes
 from ebtop.capture.commands import check, chosen_options
 from ebtop.capture.compiler import Compilers
-from ebtop.capture.distroheaders import REMEDY, kernel_types
+from ebtop.capture.distroheaders import REMEDY, HeaderTypes, kernel_types
 from ebtop.capture.focusmaps import FocusError, FocusMaps
 from ebtop.capture.headers import offsets_header, used_members, write_tree
 from ebtop.capture.identities import KnownIdentities
 from ebtop.capture.loader import Loaded, Request, online_cpus
+from ebtop.capture.processes import Processes
 from ebtop.capture.program import Program, all_sources
 from ebtop.capture.stopwatch import Stopwatch
 from ebtop.capture.ticks import TickMaker
@@ -114,7 +115,7 @@ class Capture:
             types, note = kernel_types(struct for struct, _member in used_members(sources))
             if note:
                 self._output.send(Notice(note))
-            self._types = {name: types.tracepoint_id(name) for name in _typed_tracepoints()}
+            self._types = {str(probe): _type_id(types, probe) for probe in _typed_probes()}
             return str(write_tree(offsets_header(types, sources)))
         except (BtfError, OSError) as error:
             self._no_headers = str(error)
@@ -245,7 +246,7 @@ class Capture:
             shared=list(self._focus.shared),
             maps=wanted_maps(tool) if tool else [],
             frequency=options.get("frequency", 0),
-            types={p.target: self._types.get(p.target, 0) for p in probes_of(slots) if p.kind is Attach.TP_BTF},
+            types={str(p): self._types.get(str(p), 0) for p in probes_of(slots) if p.kind in _TYPED},
         )
         self._loading[name] = program
         self._compilers.ask(request, self._focus.shared)
@@ -279,11 +280,25 @@ class Capture:
             return False
         if tool.kind is Kind.STACKS:
             self._symbols.learn_running()
+        try:
+            processes = self._processes(tool, program, loaded)
+        except OSError as error:
+            tracer.close()
+            self._output.send(self._failed(name, f"processes cannot be gone through: {error}", "", tried))
+            return False
         tracer.watch(self._poll)
         self._stopwatch.soon()
-        self._running[name] = Running(tracer, TickMaker(tracer, self._symbols, self._identities))
+        self._running[name] = Running(tracer, TickMaker(tracer, self._symbols, self._identities, processes))
         self._output.send(ToolState(name, Phase.RUNNING, tuple(loaded.probes), tried))
         return True
+
+    def _processes(self, tool: Tool, program: Program, loaded: Loaded) -> Processes | None:
+        """What goes through all processes, for a tool that tells of them. Raises OSError."""
+        walks = [p.function for p in probes_of(tool.slots) if p.kind is Attach.ITER]
+        rings = [ring for ring in tool.rings if ring.role == "threads"]
+        if tool.kind is not Kind.PROCESSES:
+            return None
+        return Processes(loaded.programs[walks[0]], program.records[rings[0].struct], self._identities)
 
     def _remedy(self) -> str:
         refusal = capability.perf_refusal(capability.paranoid())
@@ -344,9 +359,16 @@ class Capture:
         self._output.send(Gone(self._reason))
 
 
-def _typed_tracepoints() -> set[str]:
-    """All tracepoints that any tool would use by tp_btf."""
-    return {p.target for tool in registry.tools() for p in probes_of(tool.slots) if p.kind is Attach.TP_BTF}
+_TYPED = frozenset({Attach.TP_BTF, Attach.ITER})
+
+
+def _typed_probes() -> set[Probe]:
+    """All probes of any tool whose programs are loaded by a type's id."""
+    return {p for tool in registry.tools() for p in probes_of(tool.slots) if p.kind in _TYPED}
+
+
+def _type_id(types: KernelTypes | HeaderTypes, probe: Probe) -> int:
+    return types.iterator_id(probe.target) if probe.kind is Attach.ITER else types.tracepoint_id(probe.target)
 
 
 _FOLLOW_SLOTS = (

@@ -62,6 +62,10 @@ class HeaderTypes:
         """None: without BTF there is no tp_btf."""
         return 0
 
+    def iterator_id(self, name: str) -> int:  # noqa: ARG002
+        """None, for the same reason."""
+        return 0
+
     def member(self, struct: str, path: str) -> Member | None:
         """A member by its path, None when there is no such struct or member."""
         return in_tracefs(struct, path) if is_in_tracefs(struct) else self._types.member(struct, path)

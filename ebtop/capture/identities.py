@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ebtop.resolve import process
 from ebtop.resolve.cgroup import Cgroups
+from ebtop.resolve.container import container_of
 from ebtop.tick import ProcessDetails
 
 
@@ -39,3 +40,15 @@ class KnownIdentities:
     def details(self, pid: int) -> ProcessDetails:
         """What is known of a process now."""
         return process.details(pid)
+
+    def arguments(self, pid: int) -> str:
+        """A process's arguments with a NUL between them, "" when it has none, or has gone."""
+        return process.arguments(pid)
+
+    def resident(self, pid: int) -> int:
+        """Bytes of memory that a process has resident, 0 when it has gone."""
+        return process.resident(pid)
+
+    def container(self, cgroup_id: int) -> str:
+        """The container that a control group belongs to, "" without one."""
+        return container_of(self.cgroup(cgroup_id))

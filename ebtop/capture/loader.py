@@ -29,7 +29,7 @@ MESSAGE = 1 << 18
 @dataclass(frozen=True)
 class Request:
     """What to build: a program's text and defines, its slots, the maps that are there and those to hand over, and the
-    type ids of tracepoints for tp_btf."""
+    type ids of tracepoints and iterators by their probe."""
 
     name: str
     text: str
@@ -193,7 +193,7 @@ class Builder:
         error = ""
         with complaints:
             try:
-                program = module.load(probe, self._request.types.get(probe.target, 0))
+                program = module.load(probe, self._request.types.get(str(probe), 0))
                 fds = self._open(probe, program)
             except BccError as failure:
                 error = str(failure)

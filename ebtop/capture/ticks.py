@@ -10,6 +10,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ebtop.capture.finish import distinct
+from ebtop.capture.gauges import Gauges
+from ebtop.capture.processes import Processes
 from ebtop.capture.stacks import StackNamer
 from ebtop.capture.tracer import Tracer
 from ebtop.resolve.symbols import Symbolizer
@@ -28,6 +31,10 @@ class Identities(Protocol):
 
     def comm(self, pid: int) -> str:
         """The name of a process, "" when it has gone."""
+        ...
+
+    def container(self, cgroup_id: int) -> str:
+        """The container that a control group belongs to, "" without one."""
         ...
 
 
@@ -71,16 +78,20 @@ class _Draft:
     tick: Tick
     events: list[Batch] = field(default_factory=list)
     names: dict[str, dict[int, str | int]] = field(default_factory=dict)
+    threads: list[Batch] = field(default_factory=list)  # that ended
 
 
 class TickMaker:
     """Makes the ticks of one tool."""
 
-    def __init__(self, tracer: Tracer, symbols: Symbolizer, identities: Identities) -> None:
+    def __init__(
+        self, tracer: Tracer, symbols: Symbolizer, identities: Identities, processes: Processes | None = None
+    ) -> None:
         self._tracer, self._symbols, self._identities = tracer, symbols, identities
         self._namer = StackNamer(symbols)
         self._told_cgroups: set[int] = set()
         self._comms: OrderedDict[int, str] = OrderedDict()
+        self._processes, self._gauges = processes, Gauges() if processes else None
 
     def make(self, start: int, end: int, timed_s: float = 0.0) -> Tick:
         """Everything since the last call; `start` and `end` are Unix ns. What the programs cost was measured for the
@@ -95,6 +106,8 @@ class TickMaker:
                     terminate(batch)
             if batches:
                 self._add(draft, ring, batches)
+        if self._processes:
+            taken.cgroups.update(self._add_processes(draft, end))
         self._name_cgroups(draft, taken.cgroups)
         histograms = self._histograms() if self._tracer.histograms else ()
         return replace(
@@ -109,10 +122,21 @@ class TickMaker:
             self._learn(batches)
         elif role == "stacks":
             draft.tick = replace(draft.tick, stacks=self._namer.stacks(batches))
+        elif role == "threads":
+            draft.threads += batches
         elif role == "rows":
             draft.tick = replace(draft.tick, rows=np.concatenate(batches))
         else:
             draft.events += batches
+
+    def _add_processes(self, draft: _Draft, end: int) -> set[int]:
+        """What each process did: the control groups that they are in."""
+        if self._processes is None or self._gauges is None:
+            return set()
+        rows, names = self._processes.rows(draft.threads, end)
+        draft.names |= names
+        draft.tick = replace(draft.tick, rows=rows, gauges=self._gauges.read() | self._tracer.gauges())
+        return distinct(rows["cgroup"])
 
     def _learn(self, batches: Iterable[Batch]) -> None:
         newest: dict[bytes, int] = {}  # a shell loop starts one file a thousand times: the last may still be there
@@ -126,6 +150,9 @@ class TickMaker:
         if fresh:
             self._told_cgroups |= set(fresh)
             draft.names.setdefault("cgroup", {}).update(fresh)
+            if self._processes:
+                contained = {key: name for key in fresh if (name := self._identities.container(key))}
+                draft.names.setdefault("container", {}).update(contained)
 
     def _histograms(self) -> tuple[Histogram, ...]:
         maps, buckets = self._tracer.histograms, self._tracer.tool.buckets

@@ -68,6 +68,7 @@ class Tracer:
         self._counted = np.zeros(len(LOST) + 1, np.uint64)
         self._timed_from, self._rate = (0, 0), Rate()
         self._missed = 0
+        self._gauged: dict[str, int] = {}
         self._cpus = possible_cpus()
         self._finisher = Finisher()
         self._readers = self._open_readers(program)
@@ -139,6 +140,15 @@ class Tracer:
         fresh, self._counted = now - self._counted, now
         return Counter({name: int(n) for name, n in zip(LOST, fresh[1:].tolist(), strict=True) if n})
 
+    def gauges(self) -> dict[str, float]:
+        """What the gauge maps grew by since the last call."""
+        grown = {}
+        for name in self.tool.gauge_maps:
+            raw = bpfcall.lookup(self.loaded.maps[name], struct.pack("<I", 0), 8 * self._cpus)
+            now = int(np.frombuffer(raw, np.uint64).sum())
+            grown[name], self._gauged[name] = now - self._gauged.get(name, 0), now
+        return dict(grown)
+
     def detach(self) -> None:
         """No new records from now on; what is in the rings can still be taken."""
         for fd in self.loaded.attachments:
@@ -157,7 +167,7 @@ class Tracer:
 def wanted_maps(tool: Tool) -> list[str]:
     """The maps of a tool's program that capture reads."""
     pair = [f"{tool.histogram_map}_0", f"{tool.histogram_map}_1", "generation"] if tool.histogram_map else []
-    return ["counters", *(ring.map for ring in tool.rings), *pair]
+    return ["counters", *(ring.map for ring in tool.rings), *pair, *tool.gauge_maps]
 
 
 def tool_defines(options: Mapping[str, int]) -> dict[str, int]:

@@ -130,6 +130,19 @@ def _argv(pid: int, limit: int) -> tuple[str, ...]:
     return tuple(text(argument) for argument in data.removesuffix(b"\0").split(b"\0")) if data else ()
 
 
+def arguments(pid: int) -> str:
+    """The arguments of a process, at most 4 KiB of them, with a NUL between them; "" where there are none."""
+    return "\0".join(_argv(pid, _MAX_ANCESTOR_ARGUMENTS))
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that are resident, 0 for a process that has gone."""
+    try:
+        return int(read_bounded(f"/proc/{pid}/statm", 256).split()[1]) * _PAGE
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def _ancestors(pid: int, parent: int) -> tuple[Ancestor, ...]:
     """The parent first, pid 1 (or the first process of the pid namespace) last."""
     found: list[Ancestor] = []

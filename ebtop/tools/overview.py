@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from ebtop.processrow import WAIT_BUCKETS
-from ebtop.tool import Attach, Batch, Column, Kind, Names, Probe, Slot, Tool, Type, Value, named, text
+from ebtop.processrow import FIRST_WAIT_BITS
+from ebtop.tool import Attach, Batch, Column, Kind, Names, Probe, Ring, Slot, Tool, Type, Value, named, text
 
 
 def argv(batch: Batch, names: Names) -> Sequence[Value]:
@@ -34,7 +35,7 @@ def wait_p99(batch: Batch, _names: Names) -> Sequence[Value]:
     return [None if np.isnan(ns) else round(ns) for ns in percentile(batch["wait"], 0.99).tolist()]
 
 
-def percentile(counts: np.ndarray[tuple[int, int], np.dtype[np.uint32]], share: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def percentile(counts: npt.NDArray[np.uint32], share: float) -> npt.NDArray[np.float64]:
     """A percentile in ns of each row of ROW["wait"] counts (rows x WAIT_BUCKETS); NaN where a row has none."""
     sums = np.cumsum(counts, axis=1, dtype=np.float64)
     total = sums[:, -1]
@@ -43,7 +44,7 @@ def percentile(counts: np.ndarray[tuple[int, int], np.dtype[np.uint32]], share: 
     rows = np.arange(len(counts))
     here = counts[rows, bucket].astype(np.float64)
     before = sums[rows, bucket] - here
-    high = np.exp2(bucket + 10.0)
+    high = np.exp2(bucket + float(FIRST_WAIT_BITS))
     low = np.where(bucket == 0, 0.0, high / 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         inside = np.clip((wanted - before) / here, 0.0, 1.0)
@@ -56,18 +57,49 @@ TOOL = Tool(
     kind=Kind.PROCESSES,
     group="system",
     title="who does what: CPU, waiting, execs, opens, connects, disk, by process",
-    help="",
-    slots=(),
+    help=(
+        "Every process, with what the kernel knows of it and /proc does not tell: CPU time from the scheduler's own "
+        "sums, so that processes that lived for a millisecond are seen and add up; how long it waited for a CPU; "
+        "programs started, files opened, connections begun, what it read from and wrote to block devices. Figures are "
+        "those of the last second. What a process wrote to a file is written to the device later, by a kernel thread, "
+        "and counts for that. Opens are those of openat, openat2, open and creat."
+    ),
+    slots=(
+        Slot(
+            "threads",
+            (
+                (
+                    Probe(Attach.ITER, "task", "each_task"),
+                    Probe(Attach.TP_BTF, "sched_switch", "switched"),
+                    Probe(Attach.TP_BTF, "sched_process_fork", "forked"),
+                    Probe(Attach.RAW_TRACEPOINT, "sched_process_exec", "executed"),
+                ),
+            ),
+        ),
+        Slot("opens", ((Probe(Attach.RAW_TRACEPOINT, "sys_exit", "called"),),)),
+        Slot("connects", ((Probe(Attach.RAW_TRACEPOINT, "inet_sock_set_state", "connecting", optional=True),),)),
+        Slot(
+            "disks",
+            (
+                (
+                    Probe(Attach.TRACEPOINT, "block:block_rq_issue", "io_begins"),
+                    Probe(Attach.TRACEPOINT, "block:block_rq_complete", "io_ends"),
+                ),
+            ),
+        ),
+    ),
+    rings=(Ring("ends", "thread_totals", 4 << 20, role="threads", cleared=True),),
+    gauge_maps=("refused",),
     row_key="id",
     columns=(
         Column("pid", "PID", Type.INT, "process", 7, rank=1),
-        Column("uid", "USER", Type.USER, "effective user", 9, rank=5),
+        Column("uid", "USER", Type.USER, "user", 9, rank=5),
         Column("cpu_ns", "CPU %", Type.DURATION, "time on a CPU, from the scheduler's own sums", 7, rank=1, rate=True),
         Column("wait_p99_ns", "WAIT p99", Type.DURATION, "waiting for a CPU: 99 of 100 waits were shorter", 8, rank=2,
                derive=wait_p99),
         Column("wait_ns", "WAIT %", Type.DURATION, "waiting for a CPU, all threads together", 7, hidden=True, rate=True),
         Column("execs", "EXEC/s", Type.COUNT, "programs started", 6, rank=4, rate=True),
-        Column("forks", "FORK/s", Type.COUNT, "processes and threads begun", 6, hidden=True, rate=True),
+        Column("forks", "FORK/s", Type.COUNT, "processes begun", 6, hidden=True, rate=True),
         Column("opens", "OPEN/s", Type.COUNT, "files opened, or tried to", 7, rank=3, rate=True),
         Column("failed_opens", "FAIL/s", Type.COUNT, "opens that failed", 6, rank=4, rate=True),
         Column("connects", "CONN/s", Type.COUNT, "outgoing TCP connections begun", 6, rank=5, rate=True),
