@@ -34,7 +34,7 @@ ROW = np.dtype(
         ("count", "<u4"),
         ("exits", "<u4"),  # how many of `count` have ended
         ("failed_exits", "<u4"),  # of those, with a status that is not 0, or killed
-        ("exit_code", "<i4"),  # of the last that ended: status, 128 + signal when killed; -1 while it lives
+        ("exit_code", "<i4"),  # status, 128 + signal when killed; of several the last one's; -1 while it lives
         ("rss", "<u8"),  # bytes; 0 for who has gone
         ("cpu_ns", "<u8"),
         ("wait_ns", "<u8"),

@@ -125,7 +125,8 @@ class Ring:
     """A stream of records of one C struct. `map` is the BPF map's name, `role` what its records are.
 
     role "events": rows of the tool's event stream (several rings are merged by `ts`); "rows": Tick.rows;
-    "stacks": samples to be named; "threads": what threads that ended had done; "execs": programs started, for naming them; "names:DOMAIN": what ids stand for.
+    "stacks": samples to be named; "execs": programs started, for naming them; "names:DOMAIN": what ids stand for;
+    "threads": what threads that ended had done.
     `cleared` says that the program itself zeroes what follows a string's end.
     """
 

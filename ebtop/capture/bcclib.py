@@ -79,7 +79,7 @@ class Compiled:
         return fd
 
     def load(self, probe: Probe, type_id: int = 0) -> int:
-        """Have the kernel check and load the probe's function: its descriptor. One for a tp_btf or an iterator is loaded
+        """Have the kernel check and load the probe's function: its descriptor. One for tp_btf or an iterator is loaded
         for that type id, by ourselves, as bcc does not know these kinds. Raises BccError."""
         if probe.kind in _TYPED:
             return self._load_typed(probe, type_id)

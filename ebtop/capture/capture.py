@@ -29,7 +29,9 @@ from ebtop.capture.identities import KnownIdentities
 from ebtop.capture.loader import Loaded, Request, online_cpus
 from ebtop.capture.processes import Processes
 from ebtop.capture.program import Program, all_sources
+from ebtop.capture.running import Running, tasks_of
 from ebtop.capture.stopwatch import Stopwatch
+from ebtop.capture.tasks import Tasks
 from ebtop.capture.ticks import TickMaker
 from ebtop.capture.tracer import Tracer, tool_defines, wanted_maps
 from ebtop.capture.vitals import OwnCost, vitals
@@ -58,24 +60,8 @@ from ebtop.tool import Attach, Kind, Probe, Slot, Tool, probes_of
 _FIRST_TICK_S = 0.03
 _MOST_WAITING = 256
 """Commands; whoever sends faster has to wait."""
-_FLOOD = 8 << 20
-"""Bytes that make a tick before its time."""
 _FOLLOW = "focus"
 """The program that keeps descendants in focus; it belongs to no tool."""
-
-
-class Running:
-    """A tool that traces, with what makes its ticks."""
-
-    def __init__(self, tracer: Tracer, maker: TickMaker) -> None:
-        self.tracer, self.maker = tracer, maker
-        self.since = time.time_ns()
-
-    @property
-    def flooded(self) -> bool:
-        """Is there enough for a tick before its time? Many small ones need less memory, which is then still in the
-        CPU's cache where the other side takes it up."""
-        return self.tracer.tool.kind is Kind.EVENTS and self.tracer.pending_bytes >= _FLOOD
 
 
 class Capture:
@@ -281,24 +267,20 @@ class Capture:
         if tool.kind is Kind.STACKS:
             self._symbols.learn_running()
         try:
-            processes = self._processes(tool, program, loaded)
+            tasks = tasks_of(tool, program, loaded)
         except OSError as error:
             tracer.close()
             self._output.send(self._failed(name, f"processes cannot be gone through: {error}", "", tried))
             return False
         tracer.watch(self._poll)
         self._stopwatch.soon()
-        self._running[name] = Running(tracer, TickMaker(tracer, self._symbols, self._identities, processes))
+        self._running[name] = Running(tracer, self._maker(tracer, tasks), tasks)
         self._output.send(ToolState(name, Phase.RUNNING, tuple(loaded.probes), tried))
         return True
 
-    def _processes(self, tool: Tool, program: Program, loaded: Loaded) -> Processes | None:
-        """What goes through all processes, for a tool that tells of them. Raises OSError."""
-        walks = [p.function for p in probes_of(tool.slots) if p.kind is Attach.ITER]
-        rings = [ring for ring in tool.rings if ring.role == "threads"]
-        if tool.kind is not Kind.PROCESSES:
-            return None
-        return Processes(loaded.programs[walks[0]], program.records[rings[0].struct], self._identities)
+    def _maker(self, tracer: Tracer, tasks: Tasks | None) -> TickMaker:
+        processes = Processes(tasks.read, self._identities) if tasks else None
+        return TickMaker(tracer, self._symbols, self._identities, processes)
 
     def _remedy(self) -> str:
         refusal = capability.perf_refusal(capability.paranoid())
@@ -312,7 +294,7 @@ class Capture:
         running = self._running.pop(name, None)
         if running:
             yield running.maker.make(running.since, time.time_ns())
-            running.tracer.close()
+            running.close()
             yield ToolState(name, Phase.IDLE)
 
     def _set_focus(self, focus: Focus) -> Iterator[Message]:
@@ -322,6 +304,8 @@ class Capture:
                 while _FOLLOW in self._loading:  # children would be missed before
                     self._wait_for_compilers()
             self._focus.apply(focus, *self._identities.cgroup_place(focus.cgroup))
+            for running in self._running.values():
+                running.maker.focus_changed()
         except (FocusError, LookupError) as error:
             yield Notice(f"focus not changed: {error}", error=True)
         yield from self._vitals()

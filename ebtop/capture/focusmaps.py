@@ -37,6 +37,7 @@ class FocusMaps:
         self._rules = bpfcall.create_map(bpfcall.MAP_ARRAY, 4, struct.calcsize(_RULE), 1, "focus_rules")
         self._pids = bpfcall.create_map(bpfcall.MAP_HASH, 4, 4, MOST_PIDS, "focus_pids")
         self._self: list[int] = []
+        self._cgroup = (0, 0)
         self.focus = Focus()
 
     @property
@@ -47,7 +48,7 @@ class FocusMaps:
     def exclude(self, pids: Iterable[int]) -> None:
         """ebtop's own processes, at most 4, which never count."""
         self._self = [pid for pid in pids if pid][:4]
-        self._write(self.focus)
+        self._write()
 
     def apply(self, focus: Focus, cgroup_id: int = 0, cgroup_level: int = 0) -> None:
         """Apply a focus. Raises FocusError when it names too much or a process that is not there."""
@@ -57,12 +58,12 @@ class FocusMaps:
         missing = [pid for pid, started in members.items() if not started]
         if missing:
             raise FocusError(f"no process {', '.join(map(str, missing))}")
-        self.focus, self._members = focus, members
+        self.focus, self._members, self._cgroup = focus, members, (cgroup_id, cgroup_level)
         # In between the old rule still holds for the old pids: add first, switch, then drop what is not wanted.
         before = set(self.pids())
         wanted = set(focus.pids)
         self._add(wanted - before)
-        self._write(focus, cgroup_id, cgroup_level)
+        self._write()
         if focus.follow:
             wanted |= self._add_descendants(focus.pids)
         self._remove(before - wanted)
@@ -102,7 +103,8 @@ class FocusMaps:
         """The processes that are in the map now, followed children included."""
         return [int(struct.unpack("<I", key)[0]) for key in bpfcall.keys(self._pids, 4, MOST_PIDS)]
 
-    def _write(self, focus: Focus, cgroup_id: int = 0, cgroup_level: int = 0) -> None:
+    def _write(self) -> None:
+        focus = self.focus
         by = (
             _BY_PID * bool(focus.pids)
             | _BY_UID * (focus.uid is not None)
@@ -111,5 +113,5 @@ class FocusMaps:
         )
         comms = b"".join(os.fsencode(name)[:15].ljust(16, b"\0") for name in focus.comms).ljust(64, b"\0")
         own = (self._self + [0] * 4)[:4]
-        rule = struct.pack(_RULE, by, focus.uid or 0, cgroup_id, cgroup_level, len(focus.comms), *own, comms)
+        rule = struct.pack(_RULE, by, focus.uid or 0, *self._cgroup, len(focus.comms), *own, comms)
         bpfcall.update(self._rules, _KEY, rule)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ebtop.capture.bpfsyscall import attach_iterator, iterate
-from ebtop.processrow import KEYFRAME_EVERY, ROW, WAIT_BUCKETS
+from ebtop.processrow import KEYFRAME, KEYFRAME_EVERY, ROW, WAIT_BUCKETS
 from ebtop.tool import Batch
 
 Table = npt.NDArray[np.int64]
+Names = dict[str, dict[int, str | int]]
+Gauges = dict[str, float]
 
 _LIVES, _ENDED, _PUSHED_OUT = 0, 1, 2  # thread_totals.why
 _IN_FOCUS, _KERNEL_THREAD = 1, 2  # thread_totals.flags
@@ -28,7 +28,6 @@ _WORK = np.dtype([*[(name, ROW[name]) for name in ROW.names or ()], ("focused", 
 """A row in the making."""
 _CLOCK_TICK_NS = 10_000_000
 _PID_BITS = 22
-_READ = 1 << 20
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 # TASK_IDLE, EXIT_ZOMBIE and so on of include/linux/sched.h; __state and exit_state have no bits in common.
 _STATES = ((0x402, "I"), (0x20, "Z"), (0x10, "X"), (0x1, "S"), (0x2, "D"), (0x4, "T"), (0x8, "t"))
@@ -68,40 +67,30 @@ class _Growing:
 
 
 class Processes:
-    """`program` is the descriptor of the iterator's program, `record` the layout of what it writes."""
+    """`walk` gives a record for each thread there is now (struct thread_totals of the program)."""
 
-    def __init__(self, program: int, record: np.dtype[np.void], facts: Facts) -> None:
-        self._link, self._record, self._facts = attach_iterator(program), record, facts
+    def __init__(self, walk: Callable[[], Batch], facts: Facts) -> None:
+        self._walk, self._facts = walk, facts
         self._kept, self._counted = _Growing(len(_KEPT)), _Growing(len(_COUNTED) + WAIT_BUCKETS)
         self._alive: Batch = np.zeros(0, _WORK)
         self._argv: dict[int, bytes] = {}
-        self._ticks = 0
+        self._until_all = 0  # ticks until one that tells of every process
         self._begin()
 
     def _begin(self) -> None:
         """What threads did before counts for nothing."""
-        threads = self._threads()
+        threads = self._walk()
         self._kept.keep(_key(threads, "start"), _matrix(threads, _KEPT))
         self._alive = _by_process(threads, np.zeros((len(threads), _WIDTH), np.int64))
 
-    def close(self) -> None:
-        """Let go of the iterator."""
-        os.close(self._link)
+    def tell_all(self) -> None:
+        """The next tick is to tell of every process."""
+        self._until_all = 0
 
-    def _threads(self) -> Batch:
-        """A record for each thread there is. Raises OSError."""
-        fd = iterate(self._link)
-        try:
-            pieces = []
-            while piece := os.read(fd, _READ):
-                pieces.append(piece)
-        finally:
-            os.close(fd)
-        return np.frombuffer(b"".join(pieces), self._record)
-
-    def rows(self, ended: Iterable[Batch], end: int) -> tuple[Batch, dict[str, dict[int, str | int]]]:
-        """The rows (ROW) of the interval that ends at `end` (Unix ns), and the arguments of those that are new."""
-        threads = self._threads()
+    def rows(self, ended: Iterable[Batch], end: int) -> tuple[Batch, Names, Gauges]:
+        """The rows (ROW) of the interval that ends at `end` (Unix ns), the arguments of processes that are new, and
+        whether these are all there are (KEYFRAME)."""
+        threads = self._walk()
         every = np.concatenate([threads, *ended])
         grown = self._growth(every, threads)
         rows = np.concatenate([_by_process(every, grown), self._reaped(every)])
@@ -110,11 +99,15 @@ class Processes:
         before, self._alive = self._alive["id"], rows[~gone]
         brief = gone & ~known
         rows = np.concatenate([rows[~brief], _folded(rows[brief], rows)])
-        rows = rows[self._told(rows, before)]
+        everyone = self._until_all == 0
+        self._until_all = KEYFRAME_EVERY - 1 if everyone else self._until_all - 1
+        rows = rows[(rows["focused"] > 0) & (everyone | _news(rows, before))]
         _set_ages(rows, end)
-        self._ticks += 1
         names = {"argv": self._complete(rows)}
-        return _finished(rows), names
+        if everyone:
+            alive = set(self._alive["id"].tolist())
+            self._argv = {key: name for key, name in self._argv.items() if key in alive}
+        return _finished(rows), names, {KEYFRAME: 1.0} if everyone else {}
 
     def _reaped(self, every: Batch) -> Batch:
         """Those that were there a tick ago, dead already, and have now gone without a word."""
@@ -139,16 +132,6 @@ class Processes:
         self._counted.keep(claims[lives], counted[lives])
         return np.concatenate([grown, more], axis=1)
 
-    def _told(self, rows: Batch, before: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-        """Which rows go into this tick: who is in focus, and did anything, began or ended; now and then everyone."""
-        wanted: npt.NDArray[np.bool_] = rows["focused"] > 0
-        if self._ticks % KEYFRAME_EVERY == 0:
-            return wanted
-        did = np.zeros(len(rows), np.bool_)
-        for name in _FIGURES:
-            did |= rows[name] > 0
-        return wanted & (did | (rows["state"] == b"X") | ~np.isin(rows["id"], before))
-
     def _complete(self, rows: Batch) -> dict[int, str | int]:
         """Fill in who lives has in memory; the arguments of those that are new or have become another program."""
         fresh: dict[int, str | int] = {}
@@ -161,9 +144,6 @@ class Processes:
                 self._argv[key] = name
                 if arguments := self._facts.arguments(pid):
                     fresh[key] = arguments
-        if self._ticks % KEYFRAME_EVERY == 1:
-            alive = set(self._alive["id"].tolist())
-            self._argv = {key: name for key, name in self._argv.items() if key in alive}
         return fresh
 
 
@@ -257,6 +237,14 @@ def _nearest(pid: int, parents: dict[int, int], lives: set[int]) -> int:
         seen.add(pid)
         pid = parents[pid]
     return pid
+
+
+def _news(rows: Batch, before: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Whose row says anything: who did something, began or ended."""
+    says: npt.NDArray[np.bool_] = (rows["state"] == b"X") | ~np.isin(rows["id"], before)
+    for name in _FIGURES:
+        says |= rows[name] > 0
+    return says
 
 
 def _set_ages(rows: Batch, end: int) -> None:

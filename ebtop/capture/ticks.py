@@ -114,6 +114,11 @@ class TickMaker:
             draft.tick, events=tuple(draft.events), names=draft.names, histograms=histograms, lost=dict(taken.lost)
         )
 
+    def focus_changed(self) -> None:
+        """Others count now: whoever does is told of in the next tick."""
+        if self._processes:
+            self._processes.tell_all()
+
     def _add(self, draft: _Draft, ring: Ring, batches: list[Batch]) -> None:
         role, _, domain = ring.role.partition(":")
         if role == "names":
@@ -133,9 +138,9 @@ class TickMaker:
         """What each process did: the control groups that they are in."""
         if self._processes is None or self._gauges is None:
             return set()
-        rows, names = self._processes.rows(draft.threads, end)
+        rows, names, gauges = self._processes.rows(draft.threads, end)
         draft.names |= names
-        draft.tick = replace(draft.tick, rows=rows, gauges=self._gauges.read() | self._tracer.gauges())
+        draft.tick = replace(draft.tick, rows=rows, gauges=gauges | self._gauges.read() | self._tracer.gauges())
         return distinct(rows["cgroup"])
 
     def _learn(self, batches: Iterable[Batch]) -> None:

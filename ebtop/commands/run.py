@@ -244,7 +244,7 @@ class Run:
         self._tally.add(tick)
         self._learn(tick)
         self._notice_a_reader_that_left()
-        if self._tool.kind is Kind.EVENTS:
+        if self._tool.kind in {Kind.EVENTS, Kind.PROCESSES}:
             self._exporter.tick(self._tool, tick, self._names)
             return
         self._accumulator.add(tick)

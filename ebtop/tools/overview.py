@@ -97,7 +97,7 @@ TOOL = Tool(
         Column("cpu_ns", "CPU %", Type.DURATION, "time on a CPU, from the scheduler's own sums", 7, rank=1, rate=True),
         Column("wait_p99_ns", "WAIT p99", Type.DURATION, "waiting for a CPU: 99 of 100 waits were shorter", 8, rank=2,
                derive=wait_p99),
-        Column("wait_ns", "WAIT %", Type.DURATION, "waiting for a CPU, all threads together", 7, hidden=True, rate=True),
+        Column("wait_ns", "WAIT %", Type.DURATION, "waiting for a CPU, all its threads", 7, hidden=True, rate=True),
         Column("execs", "EXEC/s", Type.COUNT, "programs started", 6, rank=4, rate=True),
         Column("forks", "FORK/s", Type.COUNT, "processes begun", 6, hidden=True, rate=True),
         Column("opens", "OPEN/s", Type.COUNT, "files opened, or tried to", 7, rank=3, rate=True),
