@@ -108,7 +108,21 @@ def _burn_seen(found: Output, _folder: Path) -> str:
     return f"{counted.total()} samples"
 
 
+def _brief(_folder: Path) -> list[str]:
+    return loads.command("brief", 101, 500)
+
+
+def _brief_seen(found: Output, _folder: Path) -> str:
+    mine = [row for row in found.of("row") if row["comm"] == "brief"]
+    counts = {key: sum(row[key] for row in mine) for key in ("exits", "failed_exits", "forks")}
+    must(counts == {"exits": 102, "failed_exits": 15, "forks": 101}, counts)
+    used = sum(row["cpu_ns"] for row in mine)
+    must(used >= 101 * 500_000, used)
+    return "101"
+
+
 EXPECTED = {
+    "overview": Expectation(_brief, _brief_seen),
     "execsnoop": Expectation(_execs, _execs_seen),
     "opensnoop": Expectation(_opens, _opens_seen),
     "tcpconnect": Expectation(_connects, _connects_seen),
