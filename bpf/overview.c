@@ -205,8 +205,9 @@ static __always_inline int left(void *ctx, void *task) {
     if (!slot)
         return 0;
     u64 delay = KLOAD(KADDR(task, task_struct, sched_info), sched_info, run_delay);
-    u32 bucket = wait_bucket(delay - slot->delay);
+    u64 bucket = wait_bucket(delay - slot->delay);
     slot->delay = delay;
+    asm volatile("" : "+r"(bucket)); /* or what the next line tells the verifier (6.1) is of another register */
     if (bucket < WAITS)
         slot->counts.wait[bucket]++;
     if (state_of(task) & TASK_DEAD)
