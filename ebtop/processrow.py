@@ -18,6 +18,9 @@ WAIT_BUCKETS = 24
 
 KEYFRAME_EVERY = 10
 
+KEYFRAME = "keyframe"
+"""The gauge (1) of a tick that has a row for each process: who is in none of the rows from there on is not there."""
+
 ROW = np.dtype(
     [
         ("id", "<u8"),  # tells the process from others that had its pid, at any time
