@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ebtop.processrow import WAIT_BUCKETS
-from ebtop.tool import Attach, Batch, Column, Kind, Names, Probe, Slot, Tool, Type, Value, named, text
+from ebtop.tool import Batch, Column, Kind, Names, Tool, Type, Value, named, text
 
 
 def argv(batch: Batch, names: Names) -> Sequence[Value]:
@@ -34,7 +33,9 @@ def wait_p99(batch: Batch, _names: Names) -> Sequence[Value]:
     return [None if np.isnan(ns) else round(ns) for ns in percentile(batch["wait"], 0.99).tolist()]
 
 
-def percentile(counts: np.ndarray[tuple[int, int], np.dtype[np.uint32]], share: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def percentile(
+    counts: np.ndarray[tuple[int, int], np.dtype[np.uint32]], share: float
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """A percentile in ns of each row of ROW["wait"] counts (rows x WAIT_BUCKETS); NaN where a row has none."""
     sums = np.cumsum(counts, axis=1, dtype=np.float64)
     total = sums[:, -1]
