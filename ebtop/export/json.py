@@ -12,7 +12,7 @@ from ebtop.export.fragments import Cells, Fragment, Same, escape, fragments, raw
 from ebtop.export.order import in_order
 from ebtop.export.timestamps import rfc3339, rfc3339_all
 from ebtop.tick import Tick
-from ebtop.tool import Batch, Column, Names, Tool
+from ebtop.tool import Batch, Column, Kind, Names, Tool
 
 
 def _lines(tool: Tool, kind: str, times: Sequence[str], cells: Iterable[tuple[Column, Cells]]) -> list[str]:
@@ -34,9 +34,10 @@ def _event_lines(tool: Tool, names: Names, batch: Batch) -> list[str]:
 
 
 def _row_lines(tool: Tool, tick: Tick, rows: Batch, names: Names) -> list[str]:
-    """Rows hold some of the columns: late ones as they are, others as for events."""
+    """Rows hold some of the columns: late ones as they are, others as for events. Those of processes have them all."""
     fields = rows.dtype.names or ()
-    columns = (column for column in tool.columns if column.key in fields and column.key != "ts")
+    whole = tool.kind is Kind.PROCESSES
+    columns = (column for column in tool.columns if (whole or column.key in fields) and column.key != "ts")
     times = rfc3339_all(rows["ts"]) if "ts" in fields else [rfc3339(tick.end)] * len(rows)
     cells = ((c, raw_fragments(c, rows) if c.late else fragments(c, rows, names)) for c in columns)
     return _lines(tool, "row", times, cells)

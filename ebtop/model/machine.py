@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -65,7 +66,7 @@ class Figures(NamedTuple):
 def cpus(gauges: Mapping[str, float]) -> list[float]:
     """The busy shares of the CPUs, by number."""
     found = {int(name[3:]): share for name, share in gauges.items() if name[:3] == "cpu" and name[3:].isdecimal()}
-    return [found[number] for number in sorted(found)]
+    return [found[number] for number in sorted(found) if math.isfinite(found[number])]
 
 
 def figures(tick: Tick) -> Figures:

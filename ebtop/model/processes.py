@@ -79,7 +79,8 @@ class Processes:
 
     def row(self, line: int) -> Batch:
         """The row as a batch of one; where what is below it is not drawn, with the sums of all that."""
-        own = self.folded.rows[self.order[line]][None]
+        at = int(self.order[line])
+        own = self.folded.rows[at : at + 1]
         if not self.shut(line):
             return own
         total = summed(self.folded.rows[self._below(line)])
@@ -88,12 +89,12 @@ class Processes:
                 total[name] = own[name]
         return total
 
-    def trend_of(self, line: int) -> Floats:
-        """The trend's figures, oldest first, of the row as it is drawn."""
+    def trend_of(self, line: int, ticks: int) -> Floats:
+        """The trend's figures in the newest ticks, oldest first, of the row as it is drawn."""
         which = self._below(line) if self.shut(line) else self.order[line : line + 1]
         keys = self.folded.keys[which]
         add = adds_up(self.trend)
-        found = (each.of(keys) for each in self.past)
+        found = (each.of(keys) for each in self.past[-ticks:])
         return np.array([each.sum() if add else each.max() for each in found])
 
     @cached_property
@@ -157,10 +158,10 @@ class ProcessQuery:
             for each in past[-PEAK_TICKS:-1]:
                 figures = np.maximum(figures, each.of(whole.keys))
         order, laid, places = self._order(whole, figures, column, sought, snapshot)
-        total = found.rows[chosen]
+        there = int(np.count_nonzero(chosen[: found.living]))
         return Processes(
-            whole, order, strangers, summed(total), int(np.count_nonzero(chosen[: found.living])), _ended(found, chosen),
-            found.living, found.seconds, snapshot.names, by, past, laid, places, sought.closed,
+            whole, order, strangers, summed(found.rows[chosen]), there, _ended(found, chosen), found.living,
+            found.seconds, snapshot.names, by, past, laid, places, sought.closed,
         )  # fmt: skip
 
     def _order(

@@ -20,7 +20,7 @@ from ebtop.ui.sparkline import sparkline
 MARK = "▲"
 _GAP = 3
 _WIDE = 112
-"""From this width on two lines hold what takes three below it."""
+"""From this width on there is room for more than what matters most."""
 
 _BARS = "▁▂▃▄▅▆▇█"
 _MOST_CPUS = 32
@@ -56,7 +56,7 @@ def _marked(machine: Machine, *names: str) -> Piece:
 
 
 def _figure(text: str, width: int) -> Piece:
-    return Piece(text.rjust(width), "strong")
+    return Piece(text.rjust(width), "dim" if text in {"0", NOTHING} else "strong")
 
 
 def _time(ns: float) -> str:
@@ -78,25 +78,26 @@ def each_cpu(machine: Machine) -> Group:
     """A bar for each CPU."""
     shares = [min(max(share, 0.0), 1.0) for share in cpus(machine.gauges)]
     bars = "".join(_BARS[round(share * (len(_BARS) - 1))] for share in shares)
-    return Group(9, (Piece(bars if 1 < len(shares) <= _MOST_CPUS else "", "trend"),))
+    return Group(9, (Piece("each ", "dim"), Piece(bars, "trend")) if 1 < len(shares) <= _MOST_CPUS else ())
 
 
-def queue(machine: Machine) -> Group:
+def queue(machine: Machine, short: bool) -> Group:
     """How long who wants a CPU waits for it."""
-    return Group(1, (
-        Piece("run queue p50 ", "dim"), _figure(_time(machine.now.wait_p50), 6), Piece("  p99 ", "dim"),
-        _figure(_time(machine.now.wait_p99), 6), _marked(machine, "wait_p99"),
-    ))  # fmt: skip
+    half = () if short else (Piece(" p50", "dim"), _figure(_time(machine.now.wait_p50), 7), Piece(" "))
+    late = (Piece(" p99", "dim"), _figure(_time(machine.now.wait_p99), 7), _marked(machine, "wait_p99"))
+    return Group(1, (Piece("run queue", "dim"), *half, *late))
 
 
-def pressure(machine: Machine) -> Group:
-    """What share of the time somebody waited for CPU, devices, memory."""
+def pressure(machine: Machine, short: bool) -> Group:
+    """What share of the time somebody waited for CPU, devices, memory; the highest of the three where room is short."""
+    found = [(machine.gauges.get(f"psi_{name}"), name[:3].rstrip("_")) for name in ("cpu", "io", "memory")]
+    known = [(value, name) for value, name in found if value is not None]
+    if not known:
+        return Group(3, ())
     pieces = [Piece("pressure", "dim")]
-    for name, short in (("cpu", "cpu"), ("io", "io"), ("memory", "mem")):
-        value = machine.gauges.get(f"psi_{name}")
-        if value is not None:
-            pieces += [Piece(f" {short}", "dim"), _figure(f"{value:.0f}", 3)]
-    return Group(3, (*pieces, _marked(machine, "pressure")) if len(pieces) > 1 else ())
+    for value, name in [max(known, key=lambda one: one[0])] if short else known:
+        pieces += [Piece(f" {name}", "dim"), _figure(f"{value:.0f}", 3)]
+    return Group(3, (*pieces, _marked(machine, "pressure")))
 
 
 def memory(machine: Machine) -> Group:
@@ -157,10 +158,16 @@ def disk(machine: Machine) -> Group:
     ))  # fmt: skip
 
 
+def running(machine: Machine) -> Group:
+    """How many threads run or want to."""
+    found = machine.gauges.get("tasks_running")
+    return Group(8, (Piece("running ", "dim"), _figure(f"{found:.0f}", 3)) if found is not None else ())
+
+
 def ends(machine: Machine) -> Group:
     """Processes that ended as they should not have."""
     return Group(4, (
-        Piece("exits failed ", "dim"), _figure(counted(machine.now.failed_exits), 4), _marked(machine, "failed_exits"),
+        Piece("bad exits ", "dim"), _figure(counted(machine.now.failed_exits), 4), _marked(machine, "failed_exits"),
     ))  # fmt: skip
 
 
@@ -168,13 +175,13 @@ def groups(machine: Machine, width: int) -> list[list[Group]]:
     """The lines, for a screen of that width."""
     if width >= _WIDE:
         spark = 10 + min((width - _WIDE) // 8, 20)
-        first = [cpu(machine, spark), each_cpu(machine), queue(machine), pressure(machine), memory(machine)]
-        second = [execs(machine, 8), opens(machine), connects(machine), disk(machine), ends(machine)]
-        return [[*first, swap(machine), load(machine)], second]
+        first = [cpu(machine, spark), queue(machine, False), pressure(machine, False), memory(machine)]
+        third = [disk(machine), load(machine), running(machine), swap(machine), each_cpu(machine)]
+        return [first, [execs(machine, 8), opens(machine), connects(machine), ends(machine)], third]
     return [
-        [cpu(machine, 10), queue(machine), memory(machine)],
+        [cpu(machine, 10), queue(machine, True), memory(machine)],
         [execs(machine, 8), opens(machine), ends(machine)],
-        [connects(machine), disk(machine), pressure(machine)],
+        [connects(machine), disk(machine), pressure(machine, True)],
     ]
 
 
@@ -213,26 +220,20 @@ class HeadLine(Line):
         """The line."""
         if self._machine is None:
             return Text()
-        lines = groups(self._machine, width)
-        return drawn(lines[self._number], width, self.styles_by_tone) if self._number < len(lines) else Text()
+        return drawn(groups(self._machine, width)[self._number], width, self.styles_by_tone)
 
 
 class Head(Vertical):
-    """Two lines, or three where there is less width, or none where there is no height for them."""
+    """All of them."""
 
     DEFAULT_CSS = """
     Head { height: 3; width: 1fr; }
-    Head.-wide { height: 2; }
     """
 
     def compose(self) -> ComposeResult:
         """The lines."""
         for number in range(3):
             yield HeadLine(number)
-
-    def on_resize(self) -> None:
-        """As many lines as this width takes."""
-        self.set_class(self.size.width - 2 >= _WIDE, "-wide")
 
     def show(self, machine: Machine | None) -> None:
         """Say what is so now."""

@@ -61,7 +61,8 @@ class ProcessModel:
 
     def _cell(self, row: int, one: Batch, key: str) -> Cell:
         if key == TREND:
-            return Cell(sparkline(self.found.trend_of(row), self._trend_width, self.found.most, root=True), "trend")
+            past = self.found.trend_of(row, self._trend_width)
+            return Cell(sparkline(past, self._trend_width, self.found.most, root=True), "trend")
         if key == "argv":
             return self._command(row, one)
         column = self._columns[key]
@@ -104,7 +105,7 @@ class ProcessModel:
         each = duration(int(one["age_ns"][0]))
         failed = int(one["failed_exits"][0])
         bad = f", {count(failed)} failed" if failed else ""
-        whole = f"{count(many)} gone, {each}{' each' if many != 1 else ''}{bad}: {said}{more}"
+        whole = f"{count(many)} gone, {each}{' each' if many != 1 else ''}: {said}{more}{bad}"
         return whole if self.found.laid is not None else f"{whole} ← {self._parent_of_gone(int(one['ppid'][0]))}"
 
     def _parent_of_gone(self, pid: int) -> str:
