@@ -275,56 +275,49 @@ int connecting(struct bpf_raw_tracepoint_args *ctx) {
     return 0;
 }
 
-struct io_key {
-    u64 sector;
-    u64 device;
-};
-
+/* Operations of block devices that are under way, by their request. */
 struct io_begun {
     u64 ts;
     u32 tid;
     u32 pad;
 };
-BPF_HASH(ios_begun, struct io_key, struct io_begun, 8192);
+BPF_HASH(ios_begun, u64, struct io_begun, 8192);
 
-#ifdef WITH_io_begins
-int io_begins(void *ctx) {
-    u32 bytes = *(u32 *)(ctx + KOFFSET(trace_event_raw_block_rq, bytes));
+/* Until Linux 5.11, when partitions became block devices, the queue came before the request. */
+#define REQUEST_ARG (KHAS(block_device, bd_start_sect) ? 0 : 1)
+#define REQ_OP_MASK 0xff
+#define REQ_OP_READ 0
+#define REQ_OP_WRITE 1
+
+int io_begins(struct bpf_raw_tracepoint_args *ctx) {
+    u64 request = ctx->args[REQUEST_ARG];
+    u32 bytes = KREAD((void *)request, request, __data_len);
+    u32 operation = KREAD((void *)request, request, cmd_flags) & REQ_OP_MASK;
     struct thread_slot *slot = my_slot(ctx);
-    if (!bytes || !slot)
+    if (!slot || operation > REQ_OP_WRITE)
         return 0;
-    struct io_key key = {
-        .sector = *(u64 *)(ctx + KOFFSET(trace_event_raw_block_rq, sector)),
-        .device = *(u32 *)(ctx + KOFFSET(trace_event_raw_block_rq, dev)),
-    };
     struct io_begun begun = {.ts = bpf_ktime_get_ns(), .tid = slot->tid};
     slot->counts.ios++;
-    if (*(char *)(ctx + KOFFSET(trace_event_raw_block_rq, rwbs)) == 'R')
+    if (operation == REQ_OP_READ)
         slot->counts.read_bytes += bytes;
     else
         slot->counts.write_bytes += bytes;
-    if (ios_begun.update(&key, &begun))
+    if (ios_begun.update(&request, &begun))
         COUNT(lost_map);
     return 0;
 }
-#endif
 
-#ifdef WITH_io_ends
-int io_ends(void *ctx) {
-    struct io_key key = {
-        .sector = *(u64 *)(ctx + KOFFSET(trace_event_raw_block_rq_completion, sector)),
-        .device = *(u32 *)(ctx + KOFFSET(trace_event_raw_block_rq_completion, dev)),
-    };
-    struct io_begun *begun = ios_begun.lookup(&key);
+int io_ends(struct bpf_raw_tracepoint_args *ctx) {
+    u64 request = ctx->args[0];
+    struct io_begun *begun = ios_begun.lookup(&request);
     if (!begun)
         return 0;
     struct thread_slot *slot = slot_at(begun->tid);
     if (slot && slot->tid == begun->tid)
         __sync_fetch_and_add(&slot->counts.io_ns, bpf_ktime_get_ns() - begun->ts);
-    ios_begun.delete(&key);
+    ios_begun.delete(&request);
     return 0;
 }
-#endif
 
 static __always_inline bool task_in_cgroup(struct focus_rule *rule, void *task) {
     u64 id = 0;

@@ -30,6 +30,7 @@ NAME = "run"
 HELP = "trace with one tool, without the dashboard"
 WATCHED_S, UNWATCHED_S = 0.25, 1.0
 """Between two ticks: where somebody waits for lines, and where they go to a file, as each tick has its price."""
+LEAST_INTERVAL_S, MOST_INTERVAL_S = 0.1, 3600.0
 MOST_BACKLOG = 768 << 20
 """Bytes of records that may wait while they are written (5.9 million opens); an eighth of the memory at most."""
 _MOST_NAMES = 100_000
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
     parser.add_argument("-o", "--output", metavar="FILE", help="write there instead of to standard output")
     parser.add_argument("--interval", type=float, metavar="S", help="histograms and stacks: write every S seconds, not "
-                        "only at the end")  # fmt: skip
+                        "only at the end; processes: what they did in S seconds each (1)")  # fmt: skip
     parser.add_argument("--by", choices=("all", "pid", "cgroup"), default="all", help="histograms: one for all, or one "
                         "for each process or control group")  # fmt: skip
     arguments.add_focus(parser)
@@ -64,7 +65,7 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
         tool = arguments.one_tool(args.tool)
         focus = arguments.focus_from(args)
         options = tool_options(tool, args)
-        keeper.request(capture_settings(args, interval_s(args.output), backlog(), measure=False))
+        keeper.request(capture_settings(args, tick_s(tool, args), backlog(), measure=False))
         privilege.become_caller()
         if nested_pids():
             sys.stderr.write(f"ebtop: {NESTED}\n")
@@ -84,6 +85,15 @@ def interval_s(output: str | None) -> float:
     mode = os.fstat(1).st_mode
     to_a_file = output is not None or stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not os.isatty(1))
     return UNWATCHED_S if to_a_file else WATCHED_S
+
+
+def tick_s(tool: Tool, args: argparse.Namespace) -> float:
+    """What processes did is told of each interval, whoever reads: that is then the one asked for."""
+    from ebtop.tool import Kind
+
+    if tool.kind is not Kind.PROCESSES:
+        return interval_s(args.output)
+    return min(max(args.interval or UNWATCHED_S, LEAST_INTERVAL_S), MOST_INTERVAL_S)
 
 
 def backlog() -> int:

@@ -53,8 +53,8 @@ def _written(column: Column, found: Sequence[Value]) -> Sequence[Any]:
     return found
 
 
-def _row_cells(column: Column, rows: Batch, names: Names) -> Sequence[Any]:
-    if column.key not in (rows.dtype.names or ()):
+def _row_cells(column: Column, rows: Batch, names: Names, whole: bool) -> Sequence[Any]:
+    if not whole and column.key not in (rows.dtype.names or ()):
         return [None] * len(rows)
     if column.late:
         raw: Sequence[Value] = rows[column.key].tolist()
@@ -75,7 +75,8 @@ def _event_lines(tool: Tool, names: Names, batch: Batch) -> list[tuple[Any, ...]
 def _row_lines(tool: Tool, tick: Tick, rows: Batch, names: Names) -> list[tuple[Any, ...]]:
     has_ts = "ts" in (rows.dtype.names or ())
     times = rfc3339_all(rows["ts"]) if has_ts else [rfc3339(tick.end)] * len(rows)
-    return _lines(tool, "row", times, [_row_cells(column, rows, names) for column in _columns(tool)])
+    whole = tool.kind is Kind.PROCESSES  # whose rows have all columns; others complete an event
+    return _lines(tool, "row", times, [_row_cells(column, rows, names, whole) for column in _columns(tool)])
 
 
 def _object_line(one: objects.Object, keys: Iterable[str]) -> list[Any]:

@@ -34,11 +34,10 @@ def _event_lines(tool: Tool, names: Names, batch: Batch) -> list[str]:
 
 
 def _row_lines(tool: Tool, tick: Tick, rows: Batch, names: Names) -> list[str]:
-    """Rows of events hold some of the columns: late ones as they are, others as for events. Those of processes are all
-    there is."""
+    """Rows hold some of the columns: late ones as they are, others as for events. Those of processes have them all."""
     fields = rows.dtype.names or ()
-    alone = tool.kind is Kind.PROCESSES
-    columns = (column for column in tool.columns if (alone or column.key in fields) and column.key != "ts")
+    whole = tool.kind is Kind.PROCESSES
+    columns = (column for column in tool.columns if (whole or column.key in fields) and column.key != "ts")
     times = rfc3339_all(rows["ts"]) if "ts" in fields else [rfc3339(tick.end)] * len(rows)
     cells = ((c, raw_fragments(c, rows) if c.late else fragments(c, rows, names)) for c in columns)
     return _lines(tool, "row", times, cells)

@@ -12,10 +12,10 @@ from ebtop.export.columns_text import Layout, cut, fitting
 from ebtop.export.exporter import ByteStream, Summary, encoding
 from ebtop.export.notes import note_losses, note_summary
 from ebtop.export.order import in_order
-from ebtop.export.text_blocks import histogram_lines, stack_lines
+from ebtop.export.text_blocks import histogram_lines, process_lines, stack_lines
 from ebtop.model.format import cell
 from ebtop.tick import Tick
-from ebtop.tool import Batch, Column, Names, Tool, values
+from ebtop.tool import Batch, Column, Kind, Names, Tool, values
 
 
 def _cells(column: Column, batch: Batch, names: Names) -> list[str]:
@@ -27,7 +27,8 @@ def _cells(column: Column, batch: Batch, names: Names) -> list[str]:
 
 
 class TableExporter:
-    """An Exporter of aligned columns as the data stream by; histograms are bars, stacks indented lists.
+    """An Exporter of aligned columns as the data stream by; histograms are bars, stacks indented lists, processes a
+    table an interval.
 
     Lines are cut, and columns left out, to fit the terminal, and only there.
     """
@@ -43,7 +44,7 @@ class TableExporter:
         """The header line of a tool that has columns."""
         shown = [column for column in tool.columns if not column.hidden]
         self._columns[tool.name] = fitting(shown, self._width())
-        if shown:
+        if shown and tool.kind is not Kind.PROCESSES:  # which has one for each interval
             self._write([Layout(self._columns[tool.name]).line([c.title for c in self._columns[tool.name]])])
         self._stream.flush()
 
@@ -53,7 +54,9 @@ class TableExporter:
         render = partial(self._lines, columns, names)
         for lines in in_order(tick.events, render):
             self._write(lines)
-        if tick.rows is not None and len(tick.rows) and not tool.row_key:
+        if tool.kind is Kind.PROCESSES:
+            self._write(process_lines(tool, tick, columns, names))
+        elif tick.rows is not None and len(tick.rows) and not tool.row_key:
             self._write(render(tick.rows))
         # The most is what the eye should find first: right above the prompt.
         for one in sorted(tick.histograms, key=lambda histogram: int(histogram.counts.sum())):

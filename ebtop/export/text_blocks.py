@@ -1,16 +1,18 @@
-"""Histograms and stacks as lines of text."""
+"""Histograms, stacks and processes as lines of text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ebtop.export.columns_text import Layout
 from ebtop.model import percentiles
-from ebtop.model.format import clock, count, duration
+from ebtop.model.census import DONE, span_ns, summed
+from ebtop.model.format import clock, count, duration, percent, rated
 from ebtop.sanitise import sanitise
 from ebtop.tick import Frame, Histogram, Stack, Tick
-from ebtop.tool import Buckets, Tool
+from ebtop.tool import Buckets, Column, Names, Tool, values
 
 _BAR = 40
 _MOST_BARS = 32
@@ -79,3 +81,27 @@ def _stack(one: Stack, total: int) -> Iterator[str]:
 def _frame(frame: Frame) -> str:
     module = "kernel" if frame.kernel else frame.module
     return sanitise(f"{frame.name}  [{module}]" if module else frame.name)
+
+
+def process_lines(tool: Tool, tick: Tick, columns: Sequence[Column], names: Names) -> Iterator[str]:
+    """An empty line, one of totals, and who did something in the interval, the most CPU first; rates are a second."""
+    if tick.rows is None:
+        return
+    seconds = span_ns(tick) / 1e9
+    busy = np.zeros(len(tick.rows), np.bool_)
+    for name in DONE:
+        busy |= tick.rows[name].reshape(len(tick.rows), -1).any(axis=1)
+    rows = tick.rows[busy]
+    rows = rows[np.argsort(rows["cpu_ns"], kind="stable")[::-1]]
+    total = summed(rows)[0]
+    layout = Layout(columns)
+    yield ""
+    yield (
+        f"{clock(tick.end)}  {tool.name}  {len(rows):,} did something: "
+        f"CPU {percent(int(total['cpu_ns']) / 1e9 / seconds)}, {count(int(total['execs']))} execs, "
+        f"{count(int(total['opens']))} opens, {count(int(total['connects']))} connects in {seconds:.1f} s"
+    )
+    if len(rows):
+        yield layout.line([column.title for column in columns])
+    cells = ([rated(column, value, seconds) for value in values(column, rows, names)] for column in columns)
+    yield from map(layout.line, zip(*cells, strict=True))

@@ -16,7 +16,7 @@ _SECOND, _HALF = 1000, 500
 
 
 class Moment(NamedTuple):
-    """The end of a tick (Unix ns), and how much it holds: events, values in histograms, samples."""
+    """The end of a tick (Unix ns), and how much it holds: events, values in histograms, samples, ms on CPUs."""
 
     end: int
     amount: int
@@ -24,6 +24,8 @@ class Moment(NamedTuple):
 
 def amount(tick: Tick) -> int:
     """What a tick holds, whatever its kind."""
+    if tick.rows is not None and "cpu_ns" in (tick.rows.dtype.names or ()):
+        return int(tick.rows["cpu_ns"].sum()) // _MS
     values = sum(int(h.counts.sum()) for h in tick.histograms if h.group == "all")
     return tick.event_count + values + sum(stack.count for stack in tick.stacks)
 

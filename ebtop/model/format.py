@@ -100,6 +100,33 @@ def rate(n: float, seconds: float) -> str:
     return f"{count(n / seconds)}/s" if seconds > 0 else NOTHING
 
 
+def percent(share: float) -> str:
+    """A share of one core: `0.4 %`, `12 %`."""
+    return f"{share * 100:.1f} %" if share < 0.0995 else f"{share * 100:.0f} %"
+
+
+def rated(column: Column, value: Value, seconds: float) -> str:
+    """A cell of a column that is a rate, of an interval of that length: a duration is a share of it, bytes and counts
+    are a second; other columns are written as they are."""
+    if not column.rate or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return cell(column, value)
+    each = value / seconds
+    if not value:
+        return "0"
+    if column.type is Type.DURATION:
+        return percent(each / 1e9)
+    if column.type is Type.BYTES:
+        return nbytes(each)
+    return counted(each)
+
+
+def counted(n: float) -> str:
+    """A count divided by a time: whole from 10 on, else with a decimal that is not 0."""
+    if not math.isfinite(n):
+        return NOTHING
+    return count(round(n)) if abs(n) >= 10 or round(n, 1).is_integer() else f"{n:.1f}"
+
+
 def ret_text(ret: int) -> str:
     """A system call's return value: the number, or the name of the error (`ENOENT`) when negative."""
     return str(ret) if ret >= 0 else _ERRNO.get(-ret, str(ret))

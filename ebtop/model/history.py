@@ -106,8 +106,9 @@ class _ToolHistory:
 
     def _size(self, tick: Tick) -> int:
         learnt = sum(len(names) for names in tick.names.values())
-        late = len(tick.rows) * (len(self.late) + 1) if tick.rows is not None else 0
-        return tick.nbytes + _NAME_BYTES * (learnt + late)
+        letters = sum(len(name) for names in tick.names.values() for name in names.values() if isinstance(name, str))
+        late = len(tick.rows) * (len(self.late) + 1) if tick.rows is not None and self.late else 0
+        return tick.nbytes + _NAME_BYTES * (learnt + late) + letters
 
     def _ids(self, tick: Tick) -> set[int]:
         """Ids by which late rows may find the tick's events."""
@@ -122,7 +123,7 @@ class _ToolHistory:
 
     def _row_ids(self, tick: Tick) -> list[int]:
         key = self.tool.row_key
-        if tick.rows is None or key not in (tick.rows.dtype.names or ()):
+        if not self.late or tick.rows is None or key not in (tick.rows.dtype.names or ()):
             return []
         ids: list[int] = tick.rows[key].tolist()
         return ids

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ebtop.processrow import ROW
 from ebtop.source.wire_json import WireError
 from ebtop.tick import Histogram, Message, Tick, ToolState, Vitals
 from ebtop.tool import Batch, Column, Kind, Tool, Type, Value, values
@@ -70,10 +71,13 @@ class Fit:
         if key in self._known:
             return
         _require(len(self._known) < _MOST_LAYOUTS, f"ever new records of {tool.name}")
-        rows_alone = late and tool.kind is Kind.PROCESSES
-        _require(tool.kind is Kind.EVENTS or rows_alone, f"events of {tool.name}")
-        check_row = _check_row if late else _check_event
-        check_row(tool, layout)
+        if tool.kind is Kind.PROCESSES:
+            _require(late, f"events of {tool.name}")
+            _check_process(tool, layout)
+        else:
+            _require(tool.kind is Kind.EVENTS, f"events of {tool.name}")
+            check_row = _check_row if late else _check_event
+            check_row(tool, layout)
         self._known.add(key)
 
 
@@ -109,6 +113,18 @@ def _check_event(tool: Tool, layout: _Layout) -> None:
     fields = layout.names or ()
     _require("ts" in fields and layout["ts"] == np.dtype("<u8"), f"records of {tool.name} without a time")
     _require(not tool.row_key or _is_whole(layout, tool.row_key), f"records of {tool.name} without {tool.row_key}")
+    _check_columns(tool, layout)
+
+
+def _check_process(tool: Tool, layout: _Layout) -> None:
+    """A process's row has every field of ROW, which views rely on, and all that the tool's columns are made from."""
+    for name in ROW.names or ():
+        _require(name in (layout.names or ()) and layout[name] == ROW[name], f"{name} in rows of {tool.name}")
+    _check_columns(tool, layout)
+
+
+def _check_columns(tool: Tool, layout: _Layout) -> None:
+    """Every column can be made from a record, and is what its type says."""
     for column in tool.columns:
         _require(column.derive is not None or _is_raw(column, layout), f"{column.key} of {tool.name}")
     for sample in _samples(layout):

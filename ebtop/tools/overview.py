@@ -82,8 +82,8 @@ TOOL = Tool(
             "disks",
             (
                 (
-                    Probe(Attach.TRACEPOINT, "block:block_rq_issue", "io_begins"),
-                    Probe(Attach.TRACEPOINT, "block:block_rq_complete", "io_ends"),
+                    Probe(Attach.RAW_TRACEPOINT, "block_rq_issue", "io_begins"),
+                    Probe(Attach.RAW_TRACEPOINT, "block_rq_complete", "io_ends"),
                 ),
             ),
         ),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from ebtop.model.format import clock, count, duration, nbytes
+from ebtop.model.format import clock, count, duration, nbytes, percent
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
 from ebtop.model.window import Window, spanned, within
 from ebtop.sanitise import sanitise
@@ -30,11 +30,6 @@ def total_cost(snapshot: Snapshot) -> float:
 def losses(snapshot: Snapshot) -> dict[str, dict[str, int]]:
     """What was lost, by tool and reason."""
     return {name: {r: n for r, n in t.lost.items() if n} for name, t in snapshot.tools.items() if any(t.lost.values())}
-
-
-def percent(share: float) -> str:
-    """A share of one core: `0.4 %`, `12 %`."""
-    return f"{share * 100:.1f} %" if share < 0.0995 else f"{share * 100:.0f} %"
 
 
 def left_parts(snapshot: Snapshot, notes: Sequence[str]) -> list[Part]:

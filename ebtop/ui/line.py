@@ -23,6 +23,7 @@ class Line(Widget):
         & > .line--accent { color: $accent; }
         & > .line--good { color: $success; }
         & > .line--strong { text-style: bold; }
+        & > .line--trend { color: $primary; }
         & > .line--chosen { color: $block-cursor-foreground; background: $block-cursor-background; text-style: bold; }
     }
     """
@@ -32,9 +33,10 @@ class Line(Widget):
         "line--accent",
         "line--good",
         "line--strong",
+        "line--trend",
         "line--chosen",
     }
-    TONES: ClassVar[tuple[str, ...]] = ("dim", "warn", "accent", "good", "strong", "chosen")
+    TONES: ClassVar[tuple[str, ...]] = ("dim", "warn", "accent", "good", "strong", "trend", "chosen")
 
     _drawn: tuple[tuple[int, str], Text] | None = None
     _styles: tuple[str, Mapping[str, Style]] | None = None

@@ -13,6 +13,7 @@ from ebtop.model.snapshot import ToolSnapshot
 from ebtop.model.window import SECOND_NS, newest
 from ebtop.sanitise import sanitise
 from ebtop.tick import Phase, Tick
+from ebtop.tool import Kind
 from ebtop.ui.fit import Part, line
 from ebtop.ui.line import Line
 
@@ -39,7 +40,7 @@ def parts(snapshot: ToolSnapshot, key: str, gone: str | None) -> list[list[Part]
     if gone:
         why = Part(f"▲ {sanitise(gone)}", "warn")
         return [[head, why, Part("what was seen stays; R starts it again", rank=5)], [head, why]]
-    end = _measured(recent) if state.phase is not Phase.FAILED and gone is None else []
+    end = _measured(recent, tool.kind) if state.phase is not Phase.FAILED and gone is None else []
     lost = sum(snapshot.lost.values())
     end.append(Part(f"lost {count(lost)} ▲" if lost else "lost 0", "warn" if lost else "dim"))
     long, short = probe_names(state.probes), probe_names(state.probes, short=True)
@@ -55,13 +56,14 @@ def parts(snapshot: ToolSnapshot, key: str, gone: str | None) -> list[list[Part]
     ]
 
 
-def _measured(recent: Sequence[Tick]) -> list[Part]:
+def _measured(recent: Sequence[Tick], kind: Kind) -> list[Part]:
     if not recent:
         return []
     runs = sum(t.cost.run_count for t in recent)
     seconds = (recent[-1].end - recent[0].start) / 1e9
     each = f"{duration(sum(t.cost.run_ns for t in recent) / runs)} each" if runs else ""
-    rate = f"{count(sum(map(amount, recent)) / seconds)}/s" if seconds > 0 else ""
+    counted = seconds > 0 and kind is not Kind.PROCESSES  # whose amount is the time on CPUs
+    rate = f"{count(sum(map(amount, recent)) / seconds)}/s" if counted else ""
     return [Part(each, "dim", 2), Part(rate, "", 1)]
 
 

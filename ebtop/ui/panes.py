@@ -54,7 +54,6 @@ class Panes(LookBack):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "next_pane(1)", "Next pane", show=False, id="pane.next"),
         Binding("shift+tab", "next_pane(-1)", "Pane before", show=False, id="pane.previous"),
-        Binding("1", "first_pane", "First pane", show=False, id="pane.first"),
         Binding("f", "focus_process(False)", "Focus", id="focus.process",
                 tooltip="Trace only the selected process, from now on"),
         Binding("F", "focus_process(True)", "+children", id="focus.descendants",
@@ -239,10 +238,6 @@ class Panes(LookBack):
     def action_pane(self, name: str) -> None:
         """Show a pane by its key."""
         self.show_pane(name)
-
-    def action_first_pane(self) -> None:
-        """Show the first pane."""
-        self.show_pane(self._tools[0].name)
 
     def action_next_pane(self, by: int) -> None:
         """Show the pane after or before."""

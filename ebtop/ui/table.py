@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -24,7 +24,7 @@ _LEAST_LAST = 16
 
 
 class Cell(NamedTuple):
-    """A text that is safe to draw, and its tone: "" or one of dim, warn, accent."""
+    """A text that is safe to draw, and its tone: "" or one of dim, warn, accent, trend."""
 
     text: str
     tone: str = ""
@@ -75,11 +75,13 @@ class Model(Protocol):
         ...
 
 
-def fitting(headings: Sequence[Heading], width: int, keep: str = "") -> list[tuple[Heading, int]]:
+def fitting(
+    headings: Sequence[Heading], width: int, keep: str = "", least_last: int = _LEAST_LAST
+) -> list[tuple[Heading, int]]:
     """The headings that fit into `width`, and their widths; `keep` and the last stay. A column is whole or absent."""
     left = list(headings)
     while len(left) > 1:
-        needed = GUTTER + sum(h.least for h in left[:-1]) + len(left) - 1 + min(left[-1].least, _LEAST_LAST)
+        needed = GUTTER + sum(h.least for h in left[:-1]) + len(left) - 1 + min(left[-1].least, least_last)
         if needed <= width:
             break
         spare = [h for h in left[:-1] if h.key != keep] or left[:-1]
@@ -112,6 +114,7 @@ class Table(ScrollView, can_focus=True):
         & > .table--dim { color: $text-disabled; }
         & > .table--warn { color: $warning; }
         & > .table--accent { color: $accent; }
+        & > .table--trend { color: $primary 75%; }
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -120,6 +123,7 @@ class Table(ScrollView, can_focus=True):
         "table--dim",
         "table--warn",
         "table--accent",
+        "table--trend",
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False, id="table.up"),
@@ -130,6 +134,8 @@ class Table(ScrollView, can_focus=True):
         Binding("end,G", "last", "Last row", show=False, id="table.last"),
         Binding("enter", "choose", "Details", id="table.choose", tooltip="All fields of the row, and its process"),
     ]
+
+    least_last: ClassVar[int] = _LEAST_LAST
 
     class Moved(Message):
         """The cursor is on another row."""
@@ -186,8 +192,12 @@ class Table(ScrollView, can_focus=True):
             row = found if found is not None else min(self._cursor, len(model) - 1) if model.live_at_top else 0
         with self.prevent(Table.Moved):
             self._set_length(len(model))
-        self._put(row, top=row - line)
+        self._put(row, self._top_with(row, line))
         self.refresh()
+
+    def _top_with(self, row: int, line: int) -> int:
+        """Which row comes first when the cursor, so far on that line, is on that row of a new model."""
+        return row - line
 
     def _set_length(self, rows: int) -> None:
         """Tell the scrollbar, which is always there: setting `virtual_size` would lay the whole screen out anew."""
@@ -312,7 +322,7 @@ class Table(ScrollView, can_focus=True):
             return []
         for_what = self._model, self.scrollable_content_region.width, self.keep_heading
         if self._fitting is None or self._fitting[0] != for_what:
-            self._fitting = for_what, fitting(self._model.headings, *for_what[1:])
+            self._fitting = for_what, fitting(self._model.headings, *for_what[1:], self.least_last)
         return self._fitting[1]
 
     def render_line(self, y: int) -> Strip:
@@ -338,14 +348,21 @@ class Table(ScrollView, can_focus=True):
         return Strip(segments)
 
     def _row_strip(self, row: int) -> Strip:
-        """One segment for all that is drawn alike: each costs its escape sequences."""
         assert self._model is not None  # noqa: S101  asked only for rows of the model
+        model = self._model
+        return self._strip(lambda keys: model.cells(row, keys), row == self._cursor)
+
+    def foot(self, cells: Callable[[Sequence[str]], Sequence[Cell]]) -> Strip:
+        """A line that is no row, in the columns of the rows; `cells` gives its cells by the columns' keys."""
+        return self._strip(cells, selected=False).adjust_cell_length(self.scrollable_content_region.width, self._base)
+
+    def _strip(self, cells: Callable[[Sequence[str]], Sequence[Cell]], selected: bool) -> Strip:
+        """One segment for all that is drawn alike: each costs its escape sequences."""
         columns = self._columns()
-        selected = row == self._cursor
         text, base = "› " if selected else "  ", self._toned("", selected)
         style = base
         segments = []
-        for cell, (heading, width) in zip(self._model.cells(row, [h.key for h, _ in columns]), columns, strict=True):
+        for cell, (heading, width) in zip(cells([h.key for h, _ in columns]), columns, strict=True):
             tone = self._toned(cell.tone, selected)
             if tone is not style:
                 segments.append(Segment(text, style))

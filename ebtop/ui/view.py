@@ -61,6 +61,14 @@ class ToolView(Widget, can_focus=True):
             self.view = view
             self.open_details = open_details
 
+    class OpenProcess(Message):
+        """The user wants to see all there is of one process."""
+
+        def __init__(self, view: ToolView, pid: int) -> None:
+            super().__init__()
+            self.view = view
+            self.pid = pid
+
     def want(self, wanted: object) -> None:
         """Ask for other data; `show` follows soon, with what `prepare` made of them."""
         self.wanted = wanted

@@ -17,6 +17,10 @@ def view_class(kind: Kind) -> type[ToolView]:
         from ebtop.ui.flame import FlameView
 
         return FlameView
+    if kind is Kind.PROCESSES:
+        from ebtop.ui.processes import ProcessesView
+
+        return ProcessesView
     return StreamView
 
 

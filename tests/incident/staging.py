@@ -21,7 +21,10 @@ events {{ worker_connections 256; }}
 http {{
     access_log access.log; gzip on; client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_temp_path tmp;
     uwsgi_temp_path tmp; scgi_temp_path tmp;
-    server {{ listen 127.0.0.1:{front}; root {folder}/static; location /product/ {{ proxy_pass http://127.0.0.1:{back}; }} }}
+    server {{
+        listen 127.0.0.1:{front}; root {folder}/static;
+        location /product/ {{ proxy_pass http://127.0.0.1:{back}; }}
+    }}
 }}
 """
 
@@ -67,7 +70,9 @@ def _database(folder: Path) -> subprocess.Popen[bytes]:
     subprocess.run([tools / "initdb", "-D", data, "-A", "trust"], check=True, **becoming)
     settings = ["-c", f"unix_socket_directories={data}", "-c", "listen_addresses="]
     server = subprocess.Popen([tools / "postgres", "-D", data, *settings], **becoming)
-    query = "CREATE TABLE product AS SELECT id, 'product ' || id AS name, id * 7 AS price FROM generate_series(1, 5000) id"
+    query = (
+        "CREATE TABLE product AS SELECT id, 'product ' || id AS name, id * 7 AS price FROM generate_series(1, 5000) id"
+    )
     for _ in range(100):
         if subprocess.run([tools / "psql", "-h", data, "-U", "postgres", "-c", query], check=False,
                           **becoming).returncode == 0:  # fmt: skip
@@ -85,9 +90,10 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     for _ in range(100):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/product/1", timeout=1).close()
-            return
         except OSError:
             time.sleep(0.1)
+        else:
+            return
     process.kill()
     raise RuntimeError(f"nothing answers on port {port}")
 

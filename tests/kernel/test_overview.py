@@ -85,6 +85,7 @@ for i in range(7):
     assert _sum(mine, "opens") >= 503 + 101
 
 
+@pytest.mark.native
 def test_exits_are_told_with_their_code_and_signal(tmp_path: Path) -> None:
     found = trace(tmp_path, "overview", ["sh", "-c", "sleep 9 & sleep 1.5; kill -9 $!; wait $!; exit 3"])
     ended = {(row["comm"], row["exit_code"]) for row in found.of("row") if row["state"] == "X"}
