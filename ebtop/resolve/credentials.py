@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from ebtop import capability
 from ebtop.tick import Namespace
@@ -85,10 +85,10 @@ def _links(pid: int | str) -> dict[str, int]:
     """Inode numbers by kind. What a process's future children will be in (`..._for_children`) is left out."""
     found = {}
     try:
-        kinds = sorted(name for name in os.listdir(f"/proc/{pid}/ns") if not name.endswith("_for_children"))
-        for name in kinds[:_MOST_NAMESPACES]:
-            if link := _LINK.fullmatch(os.readlink(f"/proc/{pid}/ns/{name}")):
-                found[name] = int(link[1])
+        kinds = sorted(kind for kind in Path(f"/proc/{pid}/ns").iterdir() if not kind.name.endswith("_for_children"))
+        for kind in kinds[:_MOST_NAMESPACES]:
+            if link := _LINK.fullmatch(str(kind.readlink())):
+                found[kind.name] = int(link[1])
     except OSError:  # it has gone, or is none of ours to look into
         return {}
     return found

@@ -204,7 +204,7 @@ def _children_told(pid: int) -> list[int] | None:
     """The children of each of its threads; None where the kernel does not tell."""
     found: list[int] = []
     try:
-        threads = os.listdir(f"/proc/{pid}/task")[:_MAX_THREADS]
+        threads = [thread.name for thread in os.scandir(f"/proc/{pid}/task")][:_MAX_THREADS]
     except OSError:
         return []
     for thread in threads:

@@ -76,7 +76,7 @@ def test_children_and_ids_agree_with_psutil(tree: subprocess.Popen[bytes]) -> No
 
 def test_children_are_found_without_the_kernel_telling(tree: subprocess.Popen[bytes], monkeypatch) -> None:
     told = process.details(tree.pid).children
-    monkeypatch.setattr(process, "_children_told", lambda pid: None)
+    monkeypatch.setattr(process, "_children_told", lambda _pid: None)
     assert process.details(tree.pid).children == told
     monkeypatch.undo()
     monkeypatch.setattr(process, "_MAX_THREADS", 0)
