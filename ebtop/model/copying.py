@@ -16,6 +16,7 @@ LONGEST = 64 << 10
 """Bytes that are copied at most: terminals refuse or cut what is much longer."""
 
 _ARGV_READ = 128 << 10  # of longer arguments than /proc is read for, the end is not known
+_COMMAND = "command"
 _RAW = frozenset({Type.INT, Type.COUNT, Type.BYTES, Type.DURATION})
 _ENDS = (("daddr", "dport"), ("saddr", "sport"))
 
@@ -40,13 +41,14 @@ def event_copies(tool: Tool, row: Mapping[str, Value], directory: str = "") -> l
     """Of an event: its command, its paths, its addresses, all of it as one line, then each field. `row` is by key;
     `directory` is where its process works, if that is known."""
     found = [] if row.get("truncated") else list(_commands(row.get("argv"), directory))
-    columns = [c for c in tool.columns if row.get(c.key) not in (None, "", [])]
+    columns = [c for c in tool.columns if row.get(c.key) is not None and field(c, row[c.key])]
     for column in columns:
         if column.type is Type.PATH:
             found += _path(column.key, str(row[column.key]))
     found += [Copy(f"{a}:{p}", address(str(row[a]), row[p])) for a, p in _ENDS if row.get(a) and row.get(p) is not None]
     found.append(Copy("row", "\t".join(field(c, row.get(c.key)) for c in tool.columns)))
-    return found + [Copy(c.key, field(c, row[c.key])) for c in columns if c.type is not Type.PATH]
+    told = {Type.PATH} | ({Type.ARGV} if found[0].name == _COMMAND else set())
+    return found + [Copy(c.key, field(c, row[c.key])) for c in columns if c.type not in told]
 
 
 def process_copies(process: ProcessDetails) -> list[Copy]:
@@ -62,7 +64,7 @@ def _commands(argv: Value, directory: str) -> Iterator[Copy]:
     if not isinstance(argv, list) or not argv:
         return
     try:
-        yield Copy("command", command_line(argv), whole=True)
+        yield Copy(_COMMAND, command_line(argv), whole=True)
         if directory and directory.startswith("/") and not directory.endswith(" (deleted)"):
             yield Copy("command, there", command_line(argv, directory), whole=True)
     except ValueError:  # no shell can be told that

@@ -82,7 +82,7 @@ class DrillDown(LookBack):
         if not copies:
             self.notify("nothing is selected here to copy", severity="warning", markup=False)
             return
-        options = [(str(place), copy.name, copy.text[:200]) for place, copy in enumerate(copies)]
+        options = [(str(place), copy.name, copy.text[:200].replace("\t", "  ")) for place, copy in enumerate(copies)]
         self.app.push_screen(Choose("copy", options), lambda key: self._copy(copies, key))
 
     def _copy(self, copies: list[Copy], key: str | None) -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 from ebtop.capability import EVERY
 from ebtop.model.doing import Doing
 from ebtop.model.format import clock, count, duration, full_time, nbytes, quoted, user
-from ebtop.model.kin import MOST_CHILDREN, Child
+from ebtop.model.kin import MOST_CHILDREN
 from ebtop.model.processfacts import ProcessFacts
 from ebtop.sanitise import sanitise
 from ebtop.tick import CHILDREN_TOLD, Ancestor, Namespace, ProcessDetails
@@ -67,16 +67,14 @@ def _identity(pid: int, process: ProcessDetails | None, facts: ProcessFacts, who
     comm = process.comm if process and process.comm else str(known.get("comm") or "")
     yield from _command(comm, [str(word) for word in argv] if isinstance(argv, (list, tuple)) else (), whole)
     yield from (block(f"note {n}", plain(note, "warn")) for n, note in enumerate(_notes(pid, process, facts)))
+    named = {"figures": list(facts.figures)}
     if process is None:
         yield block("asked", plain("/proc has not answered: this is what events tell of it", "dim"))
-    named = (
-        (("known", _known_fields(facts)),)
-        if process is None
-        else (("who", _who(process)), ("rights", _rights(process)))
-    )
-    for key, told in (*named, ("figures", iter(facts.figures))):
-        if values := list(told):
-            yield fields(key, values)
+    if process is None or not process.start:
+        named = {"known": list(_known_fields(facts)), **named}
+    else:
+        named = {"who": list(_who(process)), "rights": list(_rights(process)), **named}
+    yield from (fields(key, values) for key, values in named.items() if values)
 
 
 def _command(comm: str, argv: Sequence[str], whole: bool) -> Iterator[Part]:
@@ -94,8 +92,8 @@ def _notes(pid: int, process: ProcessDetails | None, facts: ProcessFacts) -> Ite
         return
     if not process.alive:
         seen = f"; last seen {clock(facts.known.last)}" if facts.known.last else ""
-        nothing = "" if process.comm or process.start else " before /proc was asked"
-        yield f"▲ it has gone{nothing}{seen}. What follows is what was known of it."
+        nothing = "" if process.start else " before /proc was asked"
+        yield f"▲ it has gone{nothing}{seen}"
     elif facts.known.first and facts.known.first < process.start - _CLOCKS_DIFFER_NS:
         since = clock(process.start)[:8]
         yield f"▲ before {since} another process had the pid {pid}: what is older is not of this one."
@@ -202,17 +200,15 @@ def _parents(process: ProcessDetails | None, facts: ProcessFacts) -> Iterator[Pa
     if above:
         yield block("parents", Text())
         yield _heading("parents heading", "STARTED BY (the nearest first)")
-    yield from (_relative(ancestor, "", "") for ancestor in above)
+    yield from (_relative(ancestor, "") for ancestor in above)
 
 
-def _relative(process: Ancestor, state: str, said: str) -> Part:
-    content = process, state, said
-    return Part(f"pid {process.pid}", content, lambda width: _relative_line(process, state, said, width), leads=True)
+def _relative(process: Ancestor, end: str) -> Part:
+    return Part(f"pid {process.pid}", (process, end), lambda width: _relative_line(process, end, width), leads=True)
 
 
-def _relative_line(process: Ancestor, state: str, said: str, width: int) -> Text:
+def _relative_line(process: Ancestor, end: str, width: int) -> Text:
     """Its pid, its command, and what is known of its end at the right edge."""
-    end = "  ".join(part for part in (state, said) if part)
     text = Text().append(padded(str(process.pid), 8, right=True), "accent").append("  ")
     room = max(width - text.cell_len - cell_len(end) - (2 if end else 0), 8)
     name = command(process.comm, process.argv, max(width, 8)) or "?"
@@ -222,27 +218,31 @@ def _relative_line(process: Ancestor, state: str, said: str, width: int) -> Text
 
 def _children(process: ProcessDetails | None, facts: ProcessFacts) -> Iterator[Part]:
     """Those that live by pid, then those that have gone, the newest first."""
-    live = process.children if process and process.alive else ()
+    ended = {child.process.pid for child in facts.children if child.ended}
+    told = process.children if process and process.alive else ()
+    live = [child for child in told if child.pid not in ended]
     living = {child.pid for child in live}
-    gone = [child for child in reversed(facts.children) if child.process.pid not in living]
-    if not live and not gone:
+    seen = [child for child in reversed(facts.children) if child.process.pid not in living]
+    if not live and not seen:
         return
     yield block("children", Text())
-    certain = process is not None and process.alive and len(live) < CHILDREN_TOLD
-    yield _heading("children heading", f"STARTED  {_counted(len(live), len(gone), certain)}")
+    yield _heading("children heading", f"STARTED  {_counted(len(live), len(seen))}")
     for child in live:
-        yield _relative(child, "", "")
-    for known in gone:
-        yield _relative(known.process, _state(known, certain), known.ended)
+        yield _relative(child, "live")
+    for known in seen:
+        yield _relative(known.process, known.ended or ("gone" if known.time < _complete(process) else "seen"))
 
 
-def _state(child: Child, certain: bool) -> str:
-    return "gone" if child.ended or certain else "seen"
+def _complete(process: ProcessDetails | None) -> int:
+    """When all children that lived were told (Unix ns): those that were seen before, and are none of them, have gone.
+    0 where not all were, or nobody was asked."""
+    if process is None or not process.alive or len(process.children) >= CHILDREN_TOLD:
+        return 0
+    return process.start + round(process.age_s * 1e9)
 
 
-def _counted(live: int, gone: int, certain: bool) -> str:
-    parts = [f"{live}{' or more' * (live >= CHILDREN_TOLD)} live"] if live else []
-    if gone:
-        newest = "the newest " * (gone >= MOST_CHILDREN)
-        parts.append(f"{newest}{gone} {'gone' if certain else 'seen'}")
-    return ", ".join(parts)
+def _counted(live: int, seen: int) -> str:
+    said = [f"{live}{' or more' * (live >= CHILDREN_TOLD)} live"] if live else []
+    if seen:
+        said.append(f"{'the newest ' * (seen >= MOST_CHILDREN)}{seen} seen before")
+    return ", ".join(said)
