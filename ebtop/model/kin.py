@@ -41,9 +41,11 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the events of a process say of itself; the last two are when it was first and last seen (Unix ns)."""
+    """What the events of a process say of itself: by column, and of its end (safe to draw, "" if nothing); the last
+    two are when it was first and last seen (Unix ns)."""
 
     values: dict[str, Value] = field(default_factory=dict)
+    ended: str = ""
     first: int = 0
     last: int = 0
 
@@ -174,16 +176,18 @@ _OF_ITSELF = ("comm", "argv", "uid", PARENT, "cgroup", "container")
 def known(snapshots: Iterable[ToolSnapshot], pid: int) -> Known:
     """The newest word of each of its own events on who it is. `snapshots` hold that process's events."""
     told: dict[str, tuple[int, Value]] = {}
-    first, last = 0, 0
+    first, last, ended = 0, 0, ""
     for snapshot in snapshots:
+        late = [c for c in snapshot.tool.columns if c.late and not c.hidden]
         for tick, row in _own(snapshot, pid):
             time = _time(row, tick)
+            ended = next(_ends(late, row, snapshot.names)) or ended
             first, last = min(first or time, time), max(last, time)
             for key in _OF_ITSELF:
                 (value,) = _values(snapshot.tool, key, row, snapshot.names)
                 if value is not None and (key not in told or told[key][0] <= time):
                     told[key] = time, value
-    return Known({key: value for key, (_, value) in told.items()}, first, last)
+    return Known({key: value for key, (_, value) in told.items()}, ended, first, last)
 
 
 def _time(row: Batch, tick: Tick) -> int:

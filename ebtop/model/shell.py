@@ -46,5 +46,7 @@ def command_line(argv: Sequence[str], directory: str = "") -> str:
     """
     if not argv:
         raise ValueError("no arguments")
+    if argv[0].startswith("%"):
+        raise ValueError("a name that shells take for one of their jobs, even in quotes")
     line = " ".join(word(argument, first=place == 0) for place, argument in enumerate(argv))
     return f"(cd -- {word(directory)} && {line})" if directory else line

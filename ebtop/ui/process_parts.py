@@ -93,7 +93,8 @@ def _notes(pid: int, process: ProcessDetails | None, facts: ProcessFacts) -> Ite
     if not process.alive:
         seen = f"; last seen {clock(facts.known.last)}" if facts.known.last else ""
         nothing = "" if process.start else " before /proc was asked"
-        yield f"▲ it has gone{nothing}{seen}"
+        ended = f": {facts.known.ended}" if facts.known.ended else ""
+        yield f"▲ it has gone{nothing}{ended}{seen}"
     elif facts.known.first and facts.known.first < process.start - _CLOCKS_DIFFER_NS:
         since = clock(process.start)[:8]
         yield f"▲ before {since} another process had the pid {pid}: what is older is not of this one."
