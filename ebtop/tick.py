@@ -137,18 +137,34 @@ class Vitals:
     screen_pss: int = 0
 
 
+CHILDREN_TOLD = 256
+"""Of more children than that the details of a process name no more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ancestor:
-    """A process on the way up to pid 1."""
+    """A process on the way up to pid 1, or a child."""
 
     pid: int
     comm: str
     argv: tuple[str, ...] = ()
 
 
+class Namespace(NamedTuple):
+    """A namespace that a process is in: its kind, its inode's number, and whether pid 1 is in it too."""
+
+    name: str
+    inode: int
+    shared: bool
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessDetails:
-    """What /proc says of a process now; `alive` is False when it has gone (the rest is then what was known)."""
+    """What /proc says of a process now; `alive` is False when it has gone (the rest is then what was known).
+
+    `user`, `uid`, `gid` and `capabilities` are the effective ones; `state` is the letter of proc_pid_stat(5);
+    `children` are those that live, at most CHILDREN_TOLD; `start` is Unix time in ns, 0 when it is not known.
+    """
 
     pid: int
     alive: bool
@@ -163,6 +179,15 @@ class ProcessDetails:
     threads: int = 0
     rss: int = 0
     age_s: float = 0.0
+    uid: int | None = None
+    gid: int | None = None
+    groups: tuple[int, ...] = ()
+    state: str = ""
+    capabilities: tuple[str, ...] = ()
+    all_capabilities: bool = False
+    namespaces: tuple[Namespace, ...] = ()
+    children: tuple[Ancestor, ...] = ()
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)

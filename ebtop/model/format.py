@@ -142,6 +142,16 @@ def clock(unix_ns: int) -> str:
     return f"{local.tm_hour:02}:{local.tm_min:02}:{local.tm_sec:02}.{fraction // 1_000_000:03}"
 
 
+def full_time(unix_ns: int) -> str:
+    """Unix time in ns as local date and time, to the nanosecond, and how far that is from UTC."""
+    seconds, fraction = divmod(int(unix_ns), 1_000_000_000)
+    try:
+        local = time.localtime(seconds)
+    except (OverflowError, OSError, ValueError):
+        return NOTHING
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', local)}.{fraction:09} {time.strftime('%z', local)}"
+
+
 @lru_cache(maxsize=4096)
 def user(uid: int) -> str:
     """The name of a user, or the number as text when nobody has it."""
@@ -203,3 +213,17 @@ _FORMATTERS: dict[Type, Callable[[Value], str]] = {
 def cell(column: Column, value: Value) -> str:
     """A value as the column's type is written for people, safe for a terminal; `-` when it is not known."""
     return NOTHING if value is None else _FORMATTERS[column.type](value)
+
+
+def full(column: Column, value: Value) -> str:
+    """As `cell`, with the exact value behind where that is another: `2.1 us (2,103 ns)`, `ENOENT (-2)`."""
+    if column.type is Type.TIME and isinstance(value, int):
+        return full_time(value)
+    text = cell(column, value)
+    if column.type not in _UNITS or not isinstance(value, int):
+        return text
+    exact = f"{value:,}{_UNITS[column.type]}" if column.type in RIGHT_ALIGNED else str(value)
+    return text if exact == text else f"{text} ({exact})"
+
+
+_UNITS = {Type.DURATION: " ns", Type.BYTES: " B", Type.COUNT: "", Type.RET: "", Type.USER: ""}

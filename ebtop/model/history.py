@@ -20,6 +20,10 @@ TICKS_KEPT = 20_000
 """Ticks kept per tool, however small: five hours at one a second."""
 
 NOTICES_KEPT = 50
+
+PROCESSES_KEPT = 32
+"""Processes whose details are kept: those of the panel, and of the pages that were opened."""
+
 _NAME_BYTES = 150  # about what a dictionary takes for an id and a short name
 
 
@@ -156,7 +160,7 @@ class History:
         self._budget = budget
         self._tools = {tool.name: _ToolHistory(tool) for tool in tools}
         self._vitals: Vitals | None = None
-        self._details: ProcessDetails | None = None
+        self._processes: dict[int, ProcessDetails] = {}
         self._notices: tuple[Notice, ...] = ()
         self._gone: str | None = None
 
@@ -171,11 +175,18 @@ class History:
             case Vitals():
                 self._vitals = message
             case ProcessDetails():
-                self._details = message
+                self._learn_process(message)
             case Notice():
                 self._notices = (*self._notices, message)[-NOTICES_KEPT:]
             case Gone():
                 self._gone = message.reason
+
+    def _learn_process(self, details: ProcessDetails) -> None:
+        """Snapshots hold the mapping that there was: it is replaced, not changed."""
+        kept = {pid: known for pid, known in self._processes.items() if pid != details.pid}
+        for pid in list(kept)[: len(kept) - PROCESSES_KEPT + 1]:
+            del kept[pid]
+        self._processes = {**kept, details.pid: details}
 
     def restarted(self) -> None:
         """Capture runs again: what it says is news, what is held stays."""
@@ -188,7 +199,7 @@ class History:
     def snapshot(self, time: int) -> Snapshot:
         """The picture of now (`time`, Unix ns), which later messages do not change."""
         tools = {name: part.snapshot() for name, part in self._tools.items()}
-        return Snapshot(time, tools, self._vitals, self._details, self._notices, self._gone)
+        return Snapshot(time, tools, self._vitals, self._processes, self._notices, self._gone)
 
     @property
     def nbytes(self) -> int:

@@ -39,12 +39,13 @@ class ToolSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything, as of `time` (Unix ns). `gone` says why capture ended, None while it runs."""
+    """Everything, as of `time` (Unix ns). `gone` says why capture ended, None while it runs; `processes` holds the
+    details that were asked for of late, by pid."""
 
     time: int
     tools: Mapping[str, ToolSnapshot]
     vitals: Vitals | None = None
-    details: ProcessDetails | None = None
+    processes: Mapping[int, ProcessDetails] = field(default_factory=dict)
     notices: tuple[Notice, ...] = ()
     gone: str | None = None
     screen_cpu: float = 0.0

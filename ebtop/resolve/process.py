@@ -6,19 +6,24 @@ import os
 import pwd
 import time
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from ebtop.resolve.bounded import BoundedCache
 from ebtop.resolve.container import container_of
+from ebtop.resolve.credentials import credentials, namespaces
 from ebtop.resolve.regularfile import read_bounded
-from ebtop.tick import Ancestor, ProcessDetails
+from ebtop.tick import CHILDREN_TOLD, Ancestor, ProcessDetails
 from ebtop.tool import text
 
 _MAX_ARGUMENTS = 128 << 10
 _MAX_ANCESTOR_ARGUMENTS = 4096
 _MAX_ANCESTORS = 64
+_MAX_CHILD_ARGUMENTS = 512
+_MAX_THREADS = 1024
+"""A process with more threads is not asked for each one's children: looking at all processes is cheaper."""
 _MAX_FILE = 64 << 10
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -36,9 +41,22 @@ def details(pid: int) -> ProcessDetails:
         return replace(known[0], alive=False) if known else ProcessDetails(pid, alive=False, comm=_known(pid))
     if known and known[1] == start:  # a process that is ending loses these one by one
         before = known[0]
-        found = replace(found, exe=found.exe or before.exe, cwd=found.cwd or before.cwd, argv=found.argv or before.argv)
-    _known_details.put(pid, (found, start), 1000 + sum(len(argument) + 60 for argument in found.argv))
+        found = replace(
+            found,
+            exe=found.exe or before.exe,
+            cwd=found.cwd or before.cwd,
+            argv=found.argv or before.argv,
+            start=before.start,  # worked out from two clocks, it would differ a little each time
+        )
+    _known_details.put(pid, (found, start), _weight(found))
     return found
+
+
+def _weight(found: ProcessDetails) -> int:
+    """About how many bytes the details take."""
+    kin = (*found.ancestors, *found.children)
+    words = (found.argv, *(process.argv for process in kin))
+    return 2000 + 200 * len(kin) + sum(len(word) + 60 for argv in words for word in argv)
 
 
 def _read_details(pid: int) -> tuple[ProcessDetails, int]:
@@ -46,20 +64,32 @@ def _read_details(pid: int) -> tuple[ProcessDetails, int]:
     name, parent, threads, start, pages = _stat(pid)
     _known_comms.put(pid, name, len(name) + 100)
     cgroup, container = _cgroup(pid)
+    status = _status(pid)
+    rights = credentials(status)
+    age_s = max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - start / _TICKS)
     found = ProcessDetails(
         pid,
         alive=True,
         comm=name,
         exe=_link(f"/proc/{pid}/exe"),
         cwd=_link(f"/proc/{pid}/cwd"),
-        user=_user(pid),
+        user=user_name(rights.uid) if rights.uid is not None else "",
         cgroup=cgroup,
         container=container,
         argv=_argv(pid, _MAX_ARGUMENTS),
         ancestors=_ancestors(pid, parent),
         threads=threads,
         rss=pages * _PAGE,
-        age_s=max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - start / _TICKS),
+        age_s=age_s,
+        uid=rights.uid,
+        gid=rights.gid,
+        groups=rights.groups,
+        state=_state(status),
+        capabilities=rights.capabilities,
+        all_capabilities=rights.all_capabilities,
+        namespaces=namespaces(pid),
+        children=_children(pid, threads),
+        start=time.time_ns() - int(age_s * 1e9),
     )
     return found, start
 
@@ -90,14 +120,18 @@ def _link(path: str) -> str:
         return ""
 
 
-def _user(pid: int) -> str:
-    """The name of the process's effective user."""
+def _status(pid: int) -> bytes:
     try:
-        status = read_bounded(f"/proc/{pid}/status", _MAX_FILE)
-        uids = next(line for line in status.split(b"\n") if line.startswith(b"Uid:"))  # a name may hold \r
-        return user_name(int(uids.split()[2]))
-    except (OSError, StopIteration, ValueError, IndexError):
-        return ""
+        return read_bounded(f"/proc/{pid}/status", _MAX_FILE)
+    except OSError:
+        return b""
+
+
+def _state(status: bytes) -> str:
+    """The letter that says whether it runs, sleeps or is dead already; "" where it is not told."""
+    line = next((line for line in status.split(b"\n") if line.startswith(b"State:\t")), b"")
+    letter = line[7:8]
+    return letter.decode() if letter.isalpha() else ""
 
 
 @lru_cache(maxsize=1024)
@@ -158,15 +192,62 @@ def _ancestors(pid: int, parent: int) -> tuple[Ancestor, ...]:
     return tuple(found)
 
 
-def descendants(pid: int) -> set[int]:
-    """All processes below `pid`, without itself, as of one pass over /proc. Empty when there is no such process."""
-    children: defaultdict[int, list[int]] = defaultdict(list)
+def _children(pid: int, threads: int) -> tuple[Ancestor, ...]:
+    """The children that live, oldest pid first, at most so many."""
+    numbers = _children_told(pid) if threads <= _MAX_THREADS else None
+    if numbers is None:  # a kernel without CONFIG_PROC_CHILDREN
+        numbers = [child for child, parent in _parents() if parent == pid]
+    return tuple(_described(sorted(numbers)))
+
+
+def _described(numbers: Iterable[int]) -> Iterator[Ancestor]:
+    told = 0
+    for number in numbers:
+        try:
+            name, *_ = _stat(number)
+        except (OSError, ValueError, IndexError):
+            continue
+        yield Ancestor(number, name, _argv(number, _MAX_CHILD_ARGUMENTS))
+        told += 1
+        if told == CHILDREN_TOLD:
+            return
+
+
+def _children_told(pid: int) -> list[int] | None:
+    """The children of each of its threads; None where the kernel does not tell."""
+    found: list[int] = []
+    try:
+        threads = [thread.name for thread in os.scandir(f"/proc/{pid}/task")][:_MAX_THREADS]
+    except OSError:
+        return []
+    for thread in threads:
+        try:
+            words = read_bounded(f"/proc/{pid}/task/{thread}/children", _MAX_FILE).split()
+        except FileNotFoundError:
+            if thread == str(pid):
+                return None
+            continue
+        except OSError:
+            continue
+        found += [int(word) for word in words if word.isdigit() and len(word) <= 10]
+    return found
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    """All processes with their parents, as of one pass over /proc."""
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal():
             try:
-                children[_stat(int(entry.name))[1]].append(int(entry.name))
+                yield int(entry.name), _stat(int(entry.name))[1]
             except (OSError, ValueError, IndexError):
                 continue
+
+
+def descendants(pid: int) -> set[int]:
+    """All processes below `pid`, without itself, as of one pass over /proc. Empty when there is no such process."""
+    children: defaultdict[int, list[int]] = defaultdict(list)
+    for child, parent in _parents():
+        children[parent].append(child)
     found: set[int] = set()
     waiting = [pid]
     while waiting:

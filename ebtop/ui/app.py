@@ -13,6 +13,8 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from ebtop.config import Config, ConfigError
+from ebtop.model.copying import LONGEST, Copy
+from ebtop.model.format import nbytes
 from ebtop.sanitise import sanitise
 from ebtop.source import Source
 from ebtop.tick import Notice
@@ -22,13 +24,17 @@ from ebtop.ui.choose import Choose
 from ebtop.ui.filterbar import FilterBar
 from ebtop.ui.help import Help
 from ebtop.ui.panes import Panes, panes_class
+from ebtop.ui.process_page import MOST_PAGES, ProcessPage, page_class
+from ebtop.ui.process_view import ProcessView
 from ebtop.ui.reader import Reader, Refreshed
+from ebtop.ui.sheet import Sheet
 from ebtop.ui.table import Table
 from ebtop.ui.terminal import Terminal
 from ebtop.ui.views import view_class
 
 _MOST_PASTED = 4096
 _MOST_NOTICES = 3
+_SHOWN = 60  # characters of what was copied that a notice shows
 
 
 class Dashboard(App[None]):
@@ -63,7 +69,9 @@ class Dashboard(App[None]):
         self._first = first if first in {t.name for t in tools} else tools[0].name
         self._restart = restart
         self._notice: Notice | None = None
-        self._panes = panes_class(tools)(tools, self._first, notes, interval_s)
+        self._notes, self._interval_s = tuple(notes), interval_s
+        self._news: Refreshed | None = None
+        self._panes = panes_class(tools, Panes)(tools, self._first, notes, interval_s)
         self.reader = Reader(source, tools, self.post_message, self._config.history, clock)
         self.register_theme(theme.QUIET)
         self.theme = self._chosen_theme()
@@ -115,9 +123,55 @@ class Dashboard(App[None]):
     def on_refreshed(self, message: Refreshed) -> None:
         """A new picture."""
         self.reader.seen()
-        self._panes.refreshed(message)
+        self._news = message
+        self._uppermost.refreshed(message)
         for notice in self._unread(message.snapshot.notices):
             self._say(notice.text, notice.error)
+
+    @property
+    def _uppermost(self) -> Panes:
+        """The panes, or the page of a process that lies over them."""
+        return next((s for s in reversed(self.screen_stack) if isinstance(s, Panes)), self._panes)
+
+    @property
+    def trail(self) -> Sequence[Panes]:
+        """The way to what is shown: the panes, and the pages that were opened one from another."""
+        return [screen for screen in self.screen_stack if isinstance(screen, Panes)]
+
+    def open_process(self, pid: int) -> None:
+        """Show the page of a process: the one that is open, or another above what is shown."""
+        trail = self.trail
+        place = next((n for n, page in enumerate(trail) if isinstance(page, ProcessPage) and page.pid == pid), None)
+        if place is not None:
+            self.return_to(place)
+        elif len(trail) > MOST_PAGES:
+            self._say(f"{MOST_PAGES} pages lie over each other already; go back first", True)
+        else:
+            trail[-1].covered()
+            self.push_screen(page_class(self._tools)(self._tools, pid, self._notes, self._interval_s))
+
+    def return_to(self, place: int) -> None:
+        """Go back to that place of the trail."""
+        trail = self.trail
+        if place >= len(trail):
+            return
+        while self.screen is not trail[place]:
+            self.pop_screen()
+        trail[place].uncovered()
+        if self._news is not None:
+            trail[place].refreshed(self._news)
+
+    def copy(self, what: Copy) -> None:
+        """Put a text into the terminal's clipboard, and say so: the terminal does not tell whether it took it."""
+        text = what.bounded
+        if not text:
+            self._say(f"{what.name} is too long to copy: {nbytes(len(what.text))} of at most {nbytes(LONGEST)}", True)
+            return
+        self.copy_to_clipboard(text)
+        cut = f"the first {nbytes(LONGEST)} of " if text != what.text else ""
+        self.notify(
+            f"copied {cut}{what.name}: {sanitise(text[:_SHOWN])}{'…' * (len(text) > _SHOWN)}", markup=False, timeout=3
+        )
 
     def _unread(self, notices: Sequence[Notice]) -> Iterator[Notice]:
         read = next((i for i, n in enumerate(notices) if n is self._notice), -1)
@@ -135,7 +189,7 @@ class Dashboard(App[None]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the palette offers: panes, the keys of what is shown, themes."""
         for tool in self._tools:
-            yield SystemCommand(f"pane {tool.name}", tool.title, lambda name=tool.name: self._panes.show_pane(name))
+            yield SystemCommand(f"pane {tool.name}", tool.title, lambda name=tool.name: self._uppermost.show_pane(name))
         done: set[str] = set()
         for active in screen.active_bindings.values():
             binding = active.binding
@@ -166,7 +220,10 @@ def bindings_by_scope(tools: Sequence[Tool], panes: type[Panes]) -> Mapping[str,
     classes: list[type] = [
         Dashboard,
         panes,
+        page_class(tools),
         *dict.fromkeys(view_class(t.kind) for t in tools),
+        ProcessView,
+        Sheet,
         Table,
         FilterBar,
         Choose,
@@ -177,7 +234,7 @@ def bindings_by_scope(tools: Sequence[Tool], panes: type[Panes]) -> Mapping[str,
 
 def _bindings(cls: type) -> Iterator[Binding]:
     for base in cls.__mro__:
-        if base.__module__.startswith("ebtop.") or base.__name__ == "ToolPanes":
+        if base.__module__.startswith("ebtop.") or base.__name__.startswith("Tool"):
             yield from (b for b in vars(base).get("BINDINGS", ()) if isinstance(b, Binding))
 
 

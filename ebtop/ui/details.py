@@ -95,8 +95,12 @@ class Details(VerticalScroll, can_focus=False):
         """Whether it is seen."""
         return self.has_class("-open")
 
+    hint = ""
+    """The keys that act on what is shown; set before it is opened."""
+
     def open(self, on: bool) -> None:
         """Show or hide."""
+        self.border_title = self.hint
         self.set_class(on, "-open")
 
     def on_resize(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -13,6 +14,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from ebtop.model.copying import Copy
 from ebtop.model.filter import FilterError
 from ebtop.model.format import count
 from ebtop.model.pattern import PatternError, searcher
@@ -209,6 +211,19 @@ class FlameView(ToolView, can_focus=False):
         node = self.graph.cursor
         return self._calls.busiest_pid(node) if self._calls is not None and node else None
 
+    def copies(self, directory: str = "") -> Sequence[Copy]:
+        """The function under the cursor, and the way to it, as folded stacks are written."""
+        del directory
+        if self._calls is None or not (path := self._calls.path(self.graph.cursor)):
+            return ()
+        names = [name_of(frame) for frame in path]
+        return [Copy("function", names[-1]), Copy("stack", ";".join(names))]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Zooming out is for who has zoomed in: else its key may mean something else."""
+        del parameters
+        return bool(self.sought.top) if action == "up" else True
+
     def back(self) -> bool:
         """Leave the marked function, then the search, then the zoom."""
         if self.graph.marked is not None:
@@ -244,7 +259,10 @@ class FlameView(ToolView, can_focus=False):
         self._want(replace(self.sought, pattern=pattern))
 
     def _want(self, wanted: Stacks) -> None:
+        zoomed = bool(self.sought.top)
         self.want(wanted)
+        if zoomed is not bool(wanted.top):
+            self.refresh_bindings()
         self._show_facts()
 
     def on_icicle_moved(self) -> None:

@@ -174,7 +174,7 @@ class HistogramView(ToolView, can_focus=False):
     def _show_facts(self) -> None:
         sought, prepared = self.sought, self._prepared
         parts = [
-            f"by {_BY[sought.by]}" if sought.by is not By.ALL else _BY[sought.by],
+            f"by {_BY[sought.by]}" if sought.by is not By.ALL else "this process" if self.narrow else _BY[sought.by],
             said(sought.window, prepared.span_s if prepared else 0.0),
         ]
         if prepared is not None and sought.by is not By.ALL:

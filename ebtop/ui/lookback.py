@@ -16,7 +16,7 @@ from ebtop.ui.timebar import TimeBar
 
 
 class LookBack(Screen[None]):
-    """The keys that move in time. `at` is the moment (Unix ns) that is looked at, None for now."""
+    """The keys that move in time."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "pause", "Pause", id="app.pause",
@@ -33,8 +33,12 @@ class LookBack(Screen[None]):
                 tooltip="Go on with what happens now, where something earlier is shown"),
     ]  # fmt: skip
 
-    at: int | None = None
     interval_s: float
+
+    @property
+    def at(self) -> int | None:
+        """The moment (Unix ns) that is looked at, on whatever screen; None for now."""
+        return self.reader.at
 
     @property
     def reader(self) -> Reader:
@@ -73,6 +77,5 @@ class LookBack(Screen[None]):
         self._look_at(event.moment)
 
     def _look_at(self, time: int | None) -> None:
-        self.at = time
         self.reader.look_back(time)
         self.moved()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -19,12 +19,12 @@ from ebtop.tick import Focus, Resolve, SetFocus
 from ebtop.tool import Tool
 from ebtop.ui import views
 from ebtop.ui.details import Details
+from ebtop.ui.drilldown import DrillDown
 from ebtop.ui.header import Header
 from ebtop.ui.help import Help, help_text
 from ebtop.ui.keyline import KeyLine
-from ebtop.ui.lookback import LookBack
 from ebtop.ui.paneline import PaneLine
-from ebtop.ui.reader import Reader, Refreshed
+from ebtop.ui.reader import Reader, Refreshed, Shown
 from ebtop.ui.tabs import Tabs
 from ebtop.ui.timebar import TimeBar
 from ebtop.ui.trouble import Trouble
@@ -39,7 +39,7 @@ _RESOLVE_AFTER_S = 0.12
 """The process under the cursor is looked up when the cursor has rested for so long."""
 
 
-class Panes(LookBack):
+class Panes(DrillDown):
     """The dashboard's one screen; help and choices lie on top of it."""
 
     TITLE = "ebtop"
@@ -139,13 +139,26 @@ class Panes(LookBack):
         self._draw_frame()
         self.call_later(self._present, name)
 
+    def make_view(self, tool: Tool) -> ToolView:
+        """The view of a pane that is shown for the first time."""
+        return views.make(tool)
+
+    def uncovered(self) -> None:
+        """What lay over this screen has gone: go on with what it showed."""
+        if (view := self.view) is not None:
+            self.reader.look(view, view.wanted)
+
+    def covered(self) -> None:
+        """A page lies over this screen: what is not seen should not keep what History has let go of."""
+        self._snapshot = self._frozen = None
+
     async def _present(self, name: str) -> None:
         """Make the view if it is not there yet; only a view that is all mounted is given anything to show."""
         if name != self.current:
             return
         view = self.view
         if view is None:
-            view = views.make(next(t for t in self._tools if t.name == name))
+            view = self.make_view(next(t for t in self._tools if t.name == name))
             await self.query_one("#views").mount(view)
         if name == self.current:
             view.display = True
@@ -166,8 +179,9 @@ class Panes(LookBack):
         self.query_one(Header).show(news.snapshot, news.frozen.time if news.frozen else None)
         self._draw_frame()
         shown, view = news.shown, self.view
-        if shown is None or view is None or shown.tool != self.current:
+        if shown is None or view is None or shown.view is not view:
             return
+        self.took(shown)
         alone = self.query_one(Trouble).show(shown.snapshot, shown.error, news.snapshot.gone is not None)
         self.query_one("#views").display = not alone
         if not alone and self.focused is None:  # what is hidden cannot have the keyboard
@@ -177,10 +191,18 @@ class Panes(LookBack):
             view.show(shown.snapshot, shown.result)
         self._draw_details()
 
+    def took(self, shown: Shown) -> None:
+        """The view is about to show this."""
+
+    @property
+    def pane(self) -> ToolSnapshot | None:
+        """What the pane's line tells of."""
+        picture = self._frozen or self._snapshot
+        return picture.tools[self.current] if picture is not None and self.current else None
+
     def _draw_frame(self) -> None:
         self.query_one(Tabs).show(self.current, self._snapshot)
-        if self._snapshot is not None and self.current:
-            pane = (self._frozen or self._snapshot).tools[self.current]
+        if self._snapshot is not None and (pane := self.pane) is not None:
             self.query_one(PaneLine).show(pane, self._keys[self.current], self._snapshot.gone)
             self.query_one(TimeBar).show(self.activity, self.at)
         self.refresh_bindings_if_gone_changed()
@@ -213,8 +235,11 @@ class Panes(LookBack):
 
     @on(ToolView.Selected)
     def _selected(self, event: ToolView.Selected) -> None:
-        details = self.query_one(Details)
-        if event.open_details:
+        details, pid = self.query_one(Details), event.view.selected_pid()
+        if event.open_details and details.opened and pid is not None:
+            self.open_process(pid)
+        elif event.open_details:
+            details.hint = self.hint(("table.choose", "process"), ("copy", "copy"), ("focus.process", "focus"))
             details.open(not details.opened)
         self._draw_details()
 
@@ -223,7 +248,8 @@ class Panes(LookBack):
         if not details.opened or view is None:
             return
         pid = view.selected_pid()
-        details.show(view.selected_fields(), pid, self._snapshot.details if self._snapshot else None)
+        known = self._snapshot.processes.get(pid) if self._snapshot and pid is not None else None
+        details.show(view.selected_fields(), pid, known)
         if pid != self._resolved:
             self._resolved = pid
             if self._resolving is not None:
@@ -246,9 +272,8 @@ class Panes(LookBack):
 
     def action_focus_process(self, follow: bool) -> None:
         """Trace only the selected process."""
-        pid = self.view.selected_pid() if self.view else None
+        pid = self.selected_process()
         if pid is None:
-            self.notify("no process is selected here", severity="warning", markup=False)
             return
         self.dashboard.reader.send(SetFocus(Focus(pids=(pid,), follow=follow)))
         self.notify(f"focus on {pid}{' and its descendants' if follow else ''}", markup=False, timeout=2)
@@ -272,16 +297,11 @@ class Panes(LookBack):
 
     def action_help(self) -> None:
         """Explain this pane."""
-        tool = self.tool_snapshot
+        tool = self.pane
         if tool is None or self._snapshot is None or self.view is None:
             return
         text = help_text(tool, self._snapshot, self.view.help_text, self._bindings_for_help())
         self.app.push_screen(Help(text, f"{self._keys[self.current]} {self.current}"))
-
-    @property
-    def tool_snapshot(self) -> ToolSnapshot | None:
-        """The shown tool's picture."""
-        return self._snapshot.tools.get(self.current) if self._snapshot else None
 
     def _bindings_for_help(self) -> list[tuple[str, str, str]]:
         """Keys as they are bound now, those of one action together."""
@@ -299,10 +319,13 @@ def pane_keys(tools: Sequence[Tool]) -> dict[str, str]:
     return {tool.name: tool.key for tool in tools}
 
 
-def panes_class(tools: Sequence[Tool]) -> type[Panes]:
+P = TypeVar("P", bound=Panes)
+
+
+def panes_class(tools: Sequence[Tool], screen: type[P]) -> type[P]:
     """The screen with the tools' hotkeys among its bindings, so that they too can be rebound ("pane.NAME")."""
     bindings: list[BindingType] = [
         Binding(tool.key, f"pane('{tool.name}')", tool.name, show=False, id=f"pane.{tool.name}", tooltip=tool.title)
         for tool in tools
     ]
-    return type("ToolPanes", (Panes,), {"BINDINGS": bindings})
+    return type(f"Tool{screen.__name__}", (screen,), {"BINDINGS": bindings})

@@ -229,7 +229,7 @@ class ProcessesView(ToolView, can_focus=False):
         if pid is None:
             self.post_message(self.Selected(self, open_details=True))
         else:
-            self.post_message(self.OpenProcess(self, pid))
+            self.post_message(self.OpenProcess(pid))
 
     def action_details(self) -> None:
         """All columns of the row."""

@@ -18,7 +18,7 @@ from textual.message import Message as ScreenMessage
 from ebtop.model.history import DEFAULT_BUDGET, History
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
 from ebtop.source import Source
-from ebtop.tick import Command, Focus, Gone, Load, Message, SetFocus
+from ebtop.tick import Command, Focus, Gone, Load, Message, Phase, SetFocus, ToolState
 from ebtop.tool import Tool
 from ebtop.ui.cost import OwnCost
 
@@ -40,8 +40,12 @@ class Prepares(Protocol):
 
     tool: Tool
 
-    def prepare(self, snapshot: ToolSnapshot, wanted: object | None) -> object | None:
-        """What the view will be shown."""
+    def concerns(self, message: Message) -> bool:
+        """Whether what the view shows may be another after this message."""
+        ...
+
+    def take(self, snapshot: Snapshot, wanted: object | None) -> tuple[ToolSnapshot, object | None]:
+        """The part of a snapshot that the view shows, and what it is shown of it."""
         ...
 
 
@@ -50,7 +54,7 @@ class Shown:
     """What was prepared for a view. `serial` grows with each; `error` is set where preparing failed."""
 
     serial: int
-    tool: str
+    view: Prepares
     wanted: object | None
     snapshot: ToolSnapshot
     result: object | None
@@ -117,6 +121,7 @@ class Reader:
         budget: int = DEFAULT_BUDGET,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
+        self.at: int | None = None  # the moment that is looked at, None for now; the screen's
         self._source = source
         self._tools = tuple(tools)
         self._post = post
@@ -148,6 +153,7 @@ class Reader:
     def look_back(self, at: int | None) -> None:
         """Show what was so at a time (Unix ns), or with None go on with the newest. What is shown stays in memory,
         beside History, which goes on."""
+        self.at = at
         self._inbox.put(_LookBack(at))
 
     @property
@@ -240,8 +246,8 @@ class Reader:
                 if item.source is not self._source:
                     return False
                 self._history.add(item.message)
-                shown = self._look.view.tool.name if self._look else None
-                self._stale |= getattr(item.message, "tool", None) == shown and self._frozen is None
+                if self._look is not None and self._frozen is None:
+                    self._stale |= self._look.view.concerns(item.message)
         return True
 
     def _refresh(self) -> None:
@@ -257,14 +263,15 @@ class Reader:
         self._post(Refreshed(live, self._shown, self._frozen))
 
     def _prepared(self, look: _Look, snapshot: Snapshot) -> Shown:
-        tool = snapshot.tools[look.view.tool.name]
-        serial = self._shown.serial + 1 if self._shown else 1
+        before = self._shown
+        serial = before.serial + 1 if before else 1
         try:
-            result = look.view.prepare(tool, look.wanted)
+            tool, result = look.view.take(snapshot, look.wanted)
         except Exception as error:  # noqa: BLE001  a view that cannot prepare must say so, not end the thread
             said = f"{type(error).__name__}: {error}"
-            return Shown(serial, look.view.tool.name, look.wanted, tool, None, said)
-        before = self._shown
-        if before is not None and before.result is result is not None and before.tool == look.view.tool.name:
+            name = look.view.tool.name
+            tool = snapshot.tools.get(name) or ToolSnapshot(look.view.tool, ToolState(name, Phase.IDLE))
+            return Shown(serial, look.view, look.wanted, tool, None, said)
+        if before is not None and before.result is result is not None and before.view is look.view:
             return replace(before, snapshot=tool)  # nothing is new: what is drawn stays
-        return Shown(serial, look.view.tool.name, look.wanted, tool, result)
+        return Shown(serial, look.view, look.wanted, tool, result)

@@ -11,15 +11,16 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
+from ebtop.model.copying import Copy, event_copies, fields_line
 from ebtop.model.filter import Filter, FilterError, parse, quote
-from ebtop.model.format import cell
+from ebtop.model.format import full
 from ebtop.model.query import Query, StreamQuery
 from ebtop.model.rows import Rows, SortedRows
 from ebtop.model.snapshot import ToolSnapshot
 from ebtop.model.sort import DESCENDING_FIRST, bound
 from ebtop.model.top import Top
 from ebtop.sanitise import sanitise
-from ebtop.tool import Column, Tool, Type, values
+from ebtop.tool import Column, Tool, Type, Value, values
 from ebtop.ui.choose import Choose
 from ebtop.ui.filterbar import FilterBar
 from ebtop.ui.streammodel import StreamModel, TopModel, mark
@@ -142,11 +143,26 @@ class StreamView(ToolView, can_focus=False):
         if isinstance(model, TopModel):
             cells = model.cells(row, [h.key for h in model.headings])
             return [(h.title.lower(), c.text) for h, c in zip(model.headings, cells, strict=True)]
-        rows = cast("StreamModel", model).rows
-        batch = rows.event(rows.id(row))
-        if batch is None:
+        event = self._event(cast("StreamModel", model), row)
+        return [(c.key, full(c, event[c.key])) for c in self.tool.columns] if event else ()
+
+    def _event(self, model: StreamModel, row: int) -> dict[str, Value]:
+        """All values of an event by key, the hidden ones too; {} when it is held no more."""
+        batch = model.rows.event(model.rows.id(row))
+        return {c.key: values(c, batch, model.rows.names)[0] for c in self.tool.columns} if batch is not None else {}
+
+    def copies(self, directory: str = "") -> Sequence[Copy]:
+        """The event's command, paths and addresses; of a top the row and its value."""
+        model, row = self._table.model, self._table.cursor
+        if row is None or model is None:
             return ()
-        return [(c.key, cell(c, values(c, batch, rows.names)[0])) for c in self.tool.columns]
+        if isinstance(model, TopModel):
+            value = {model.top.column.key: model.top.value(row)}
+            rest = replace(self.tool, columns=(model.top.column,))
+            found = [copy for copy in event_copies(rest, value) if copy.name != "row"]
+            return [*found, fields_line(self.selected_fields())]
+        event = self._event(cast("StreamModel", model), row)
+        return event_copies(self.tool, event, directory) if event else ()
 
     def keyboard_target(self) -> Widget:
         """The rows."""

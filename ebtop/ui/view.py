@@ -11,6 +11,7 @@ The life of a view:
    widget: it may only use its arguments, `self.tool`, and caches that nothing but `prepare` uses. It is never called
    twice at once for one view. While paused it is given the same snapshot again and
    again, and where the user looks back an earlier one.
+   On the page of a process, `narrow` leaves only that process's data of the snapshot.
 4. The UI thread calls `show(snapshot, result)` with what `prepare` returned: store it, and `refresh()` what changed.
    Once a second, ten times in the first three seconds; never when nothing changed, never before the view and its
    children are mounted. The view may be hidden or have no size at that time.
@@ -27,7 +28,10 @@ from typing import ClassVar
 from textual.message import Message
 from textual.widget import Widget
 
-from ebtop.model.snapshot import ToolSnapshot
+from ebtop.model.copying import Copy
+from ebtop.model.narrow import Narrow
+from ebtop.model.snapshot import Snapshot, ToolSnapshot
+from ebtop.tick import Message as Told
 from ebtop.tool import Tool
 
 
@@ -52,6 +56,7 @@ class ToolView(Widget, can_focus=True):
         super().__init__(id=f"view-{tool.name}")
         self.tool = tool
         self.wanted: object | None = None
+        self.narrow: Narrow | None = None
 
     class Selected(Message):
         """Another row (or cell) is selected; with `open_details` the user asked for its details."""
@@ -62,17 +67,26 @@ class ToolView(Widget, can_focus=True):
             self.open_details = open_details
 
     class OpenProcess(Message):
-        """The user wants to see all there is of one process."""
+        """The user wants to see all about a process."""
 
-        def __init__(self, view: ToolView, pid: int) -> None:
+        def __init__(self, pid: int) -> None:
             super().__init__()
-            self.view = view
             self.pid = pid
 
     def want(self, wanted: object) -> None:
         """Ask for other data; `show` follows soon, with what `prepare` made of them."""
         self.wanted = wanted
         self.post_message(self.Wanted(self))
+
+    def concerns(self, message: Told) -> bool:
+        """Whether what is shown may be another after this message from the source."""
+        return getattr(message, "tool", None) == self.tool.name
+
+    def take(self, snapshot: Snapshot, wanted: object | None) -> tuple[ToolSnapshot, object | None]:
+        """The tool's part of a snapshot, narrowed where it is to be, and what was prepared from it."""
+        part = snapshot.tools[self.tool.name]
+        part = self.narrow(part) if self.narrow is not None else part
+        return part, self.prepare(part, wanted)
 
     def prepare(self, snapshot: ToolSnapshot, wanted: object | None) -> object | None:
         """What `show` needs, computed in the reader thread; see the module's text for what it may touch."""
@@ -89,6 +103,12 @@ class ToolView(Widget, can_focus=True):
 
     def selected_fields(self) -> Sequence[tuple[str, str]]:
         """All that is known of what is selected, as names and sanitised texts, for the details; () if nothing is."""
+        return ()
+
+    def copies(self, directory: str = "") -> Sequence[Copy]:
+        """What of the selected can be copied, the most useful first; `directory` is where its process works, if that
+        is known."""
+        del directory
         return ()
 
     def back(self) -> bool:

@@ -6,7 +6,8 @@ import threading
 import time
 
 import ebtop.ui.reader
-from ebtop.model.snapshot import ToolSnapshot
+from ebtop.model.snapshot import Snapshot, ToolSnapshot
+from ebtop.tick import Message
 from ebtop.tool import Tool
 from ebtop.ui.reader import _AHEAD, REFRESH_S, Reader, Refreshed
 from tests.ui import synthetic
@@ -20,6 +21,12 @@ class View:
     def __init__(self, tool: Tool = OPENS) -> None:
         self.tool = tool
         self.prepared: list[tuple[int, object]] = []
+
+    def concerns(self, message: Message) -> bool:
+        return getattr(message, "tool", None) == self.tool.name
+
+    def take(self, snapshot: Snapshot, wanted: object | None) -> tuple[ToolSnapshot, object | None]:
+        return snapshot.tools[self.tool.name], self.prepare(snapshot.tools[self.tool.name], wanted)
 
     def prepare(self, snapshot: ToolSnapshot, wanted: object | None) -> object | None:
         self.prepared.append((len(snapshot.ticks), wanted))

@@ -119,7 +119,7 @@ def test_every_kind_of_message_is_taken_over():
     found = held.snapshot(9)
     assert isinstance(found.vitals, Vitals)
     assert found.tools[OPENS.name].state is state
-    assert found.details == ProcessDetails(7, True)
+    assert found.processes == {7: ProcessDetails(7, True)}
     assert found.gone == "died"
     assert "stranger" not in found.tools
     held.restarted()

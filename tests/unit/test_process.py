@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
+import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ebtop import capability
 from ebtop.resolve import process
 from ebtop.resolve.container import container_of
+from ebtop.resolve.credentials import capability_names, credentials
 
 ID = "0123456789abcdef" * 4
 NO_PID = 0x7FFFFFF0
@@ -57,6 +62,50 @@ def test_ancestors_go_up_to_the_first_process(tree: subprocess.Popen[bytes]) -> 
     assert ancestors[0].argv[0] == psutil.Process().cmdline()[0]
 
 
+def test_children_and_ids_agree_with_psutil(tree: subprocess.Popen[bytes]) -> None:
+    found, expected = process.details(tree.pid), psutil.Process(tree.pid)
+    children = sorted(expected.children(), key=lambda child: child.pid)
+    assert [(c.pid, c.comm, list(c.argv)) for c in found.children] == [(c.pid, c.name(), c.cmdline()) for c in children]
+    assert len(children) == 2
+    assert (found.uid, found.gid) == (expected.uids().effective, expected.gids().effective)
+    assert list(found.groups) == os.getgroups()
+    assert found.state == "S"
+    assert found.start / 1e9 == pytest.approx(expected.create_time(), abs=1.0)
+    assert process.details(tree.pid).start == found.start  # looked at again, it must not waver
+
+
+def test_children_are_found_without_the_kernel_telling(tree: subprocess.Popen[bytes], monkeypatch) -> None:
+    told = process.details(tree.pid).children
+    monkeypatch.setattr(process, "_children_told", lambda _pid: None)
+    assert process.details(tree.pid).children == told
+    monkeypatch.undo()
+    monkeypatch.setattr(process, "_MAX_THREADS", 0)
+    assert process.details(tree.pid).children == told
+
+
+def test_children_of_every_thread_and_no_more_than_are_told(monkeypatch) -> None:
+    code = (
+        "import subprocess, threading\n"
+        "def start(): subprocess.Popen(['sleep', '63']); done.release(); threading.Event().wait()\n"
+        "done = threading.Semaphore(0)\n"
+        "for _ in range(3): threading.Thread(target=start, daemon=True).start(); done.acquire()\n"
+        "print(flush=True); input()\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout
+    child.stdout.readline()
+    try:
+        expected = sorted(c.pid for c in psutil.Process(child.pid).children())
+        assert [c.pid for c in process.details(child.pid).children] == expected
+        assert len(expected) == 3
+        monkeypatch.setattr(process, "CHILDREN_TOLD", 2)
+        assert [c.pid for c in process.details(child.pid).children] == expected[:2]
+    finally:
+        for pid in process.descendants(child.pid):
+            os.kill(pid, 9)
+        child.communicate(b"\n")
+
+
 def test_descendants(tree: subprocess.Popen[bytes]) -> None:
     expected = {child.pid for child in psutil.Process(tree.pid).children(recursive=True)}
     assert process.descendants(tree.pid) == expected
@@ -76,7 +125,8 @@ def test_names_outlive_processes() -> None:
     assert process.comm(child.pid) == "sleep"
     after = process.details(child.pid)
     assert (before.alive, after.alive) == (True, False)
-    assert (after.comm, after.argv) == ("sleep", ("sleep", "60"))
+    assert (after.comm, after.argv, after.start) == ("sleep", ("sleep", "60"), before.start)
+    assert (after.uid, after.capabilities) == (os.geteuid(), before.capabilities)
 
 
 def test_a_process_that_never_was() -> None:
@@ -90,6 +140,7 @@ def test_a_zombie_is_described() -> None:
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     found = process.details(child.pid)
     assert (found.alive, found.comm, found.exe, found.argv) == (True, "true", "", ())
+    assert (found.state, found.children) == ("Z", ())
     child.wait()
 
 
@@ -126,6 +177,69 @@ def test_argv_is_bounded() -> None:
     finally:
         child.kill()
         child.wait()
+
+
+def held_capabilities() -> set[int]:
+    """Ours, as /proc says in hexadecimal."""
+    mask = int(re.search(r"^CapEff:\s*(\w+)$", Path("/proc/self/status").read_text(), re.MULTILINE)[1], 16)  # type: ignore[index]
+    return {n for n in range(64) if mask >> n & 1}
+
+
+def waiting(command: list[str]) -> subprocess.Popen[bytes]:
+    """A command whose last program says that it runs, and waits for its input to end."""
+    child = subprocess.Popen([*command, "sh", "-c", "echo ready; read line"], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # fmt: skip
+    assert child.stdout
+    if not child.stdout.readline():
+        pytest.skip(f"{command[0]} is not allowed here")
+    return child
+
+
+def test_capabilities_by_name() -> None:
+    found = process.details(os.getpid())
+    assert {f"CAP_{capability.EVERY[n]}" for n in held_capabilities()} == set(found.capabilities)
+    assert found.all_capabilities is (len(found.capabilities) == capability.newest() + 1)
+    assert len(capability.EVERY) == 41
+    for named in capability.TABLE:
+        assert f"CAP_{capability.EVERY[named.number]}" == named.name
+    assert capability_names(1 << 63 | 1) == ("CAP_CHOWN", "CAP_63")
+    assert credentials(b"CapEff:\tffffffffffffffff\n").all_capabilities
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="takes root and setpriv")
+def test_dropped_capabilities_and_another_user() -> None:
+    child = waiting(["setpriv", "--bounding-set=-all,+net_raw,+kill", "--inh-caps=-all"])
+    found = process.details(child.pid)
+    child.communicate(b"\n")
+    assert (found.capabilities, found.all_capabilities) == (("CAP_KILL", "CAP_NET_RAW"), False)
+    child = waiting(["setpriv", "--reuid=54321", "--regid=54322", "--groups=7,54323", "--inh-caps=-all"])
+    found = process.details(child.pid)
+    child.communicate(b"\n")
+    assert (found.uid, found.gid, found.groups, found.user) == (54321, 54322, (7, 54323), "54321")
+    assert (found.capabilities, found.all_capabilities) == ((), False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="takes root and unshare")
+def test_namespaces_that_are_not_those_of_the_first_process() -> None:
+    child = waiting(["unshare", "--uts", "--net", "--"])
+    found = {n.name: n for n in process.details(child.pid).namespaces}
+    inodes = {name: os.stat(f"/proc/{child.pid}/ns/{name}").st_ino for name in ("uts", "net", "mnt", "user")}
+    child.communicate(b"\n")
+    assert {name: found[name].inode for name in inodes} == inodes
+    readable = os.access("/proc/1/ns/uts", os.R_OK)  # root without some capability that pid 1 has may not look
+    first = {name: os.stat(f"/proc/{1 if readable else 'self'}/ns/{name}").st_ino for name in inodes}
+    assert {name: found[name].shared for name in inodes} == {name: first[name] == inodes[name] for name in inodes}
+    assert not found["uts"].shared
+    assert not any(name.endswith("_for_children") for name in found)
+
+
+@pytest.mark.parametrize(
+    "status", [b"", b"Uid:\t", b"CapEff:\txyz\nUid:\t1\nGid:\t1 \xff 3\nGroups:\t\xb2 -4 9\n", b":\t:\t"]
+)
+def test_a_status_that_makes_no_sense(status: bytes) -> None:
+    found = credentials(status)
+    assert (found.uid, found.capabilities, found.all_capabilities) == (None, (), False)
+    assert found.groups in {(), (9,)}
 
 
 def test_users_without_a_name() -> None:
