@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from queue import Empty, Queue
 
@@ -49,6 +50,7 @@ from ebtop.tick import (
     Resolve,
     SetFocus,
     Stop,
+    TakeStacks,
     ToolState,
     Unload,
 )
@@ -66,8 +68,8 @@ _FOLLOW = "focus"
 class Running:
     """A tool that traces, with what makes its ticks."""
 
-    def __init__(self, tracer: Tracer, maker: TickMaker) -> None:
-        self.tracer, self.maker = tracer, maker
+    def __init__(self, tracer: Tracer, maker: TickMaker, state: ToolState) -> None:
+        self.tracer, self.maker, self.state = tracer, maker, state
         self.since = time.time_ns()
 
     @property
@@ -94,6 +96,7 @@ class Capture:
         self._cost = OwnCost(settings.screen_pid)
         self._running: dict[str, Running] = {}
         self._loading: dict[str, Program] = {}
+        self._stacks: set[str] = set()  # tools whose events are to carry their stacks, perhaps not running yet
         self._following: Loaded | None = None
         self._stopping = False
         self._reason = ""
@@ -200,6 +203,8 @@ class Capture:
                 yield from self._set_focus(command.focus)
             case Resolve():
                 yield self._identities.details(command.pid)
+            case TakeStacks():
+                yield from self._take_stacks(command)
             case Stop():
                 self._stopping = True
 
@@ -281,9 +286,34 @@ class Capture:
             self._symbols.learn_running()
         tracer.watch(self._poll)
         self._stopwatch.soon()
-        self._running[name] = Running(tracer, TickMaker(tracer, self._symbols, self._identities))
-        self._output.send(ToolState(name, Phase.RUNNING, tuple(loaded.probes), tried))
+        maker = TickMaker(tracer, self._symbols, self._identities)
+        self._running[name] = Running(tracer, maker, ToolState(name, Phase.RUNNING, tuple(loaded.probes), tried))
+        if name in self._stacks:
+            self._switch_stacks(self._running[name], on=True)
+        self._output.send(self._running[name].state)
         return True
+
+    def _take_stacks(self, command: TakeStacks) -> Iterator[Message]:
+        """Switch them for a tool that runs; for one that does not yet it is remembered."""
+        try:
+            tool = registry.find(command.tool)
+        except LookupError as error:
+            yield Notice(str(error), error=True)
+            return
+        if not tool.stacks:
+            yield Notice(f"the data of {tool.name} carry no stacks of events", error=True)
+            return
+        (self._stacks.add if command.on else self._stacks.discard)(tool.name)
+        running = self._running.get(tool.name)
+        if running:
+            self._switch_stacks(running, on=command.on)
+            yield running.state
+
+    def _switch_stacks(self, running: Running, *, on: bool) -> None:
+        running.tracer.take_stacks(on)
+        running.state = replace(running.state, stacks=on)
+        if on:
+            self._symbols.learn_running()
 
     def _remedy(self) -> str:
         refusal = capability.perf_refusal(capability.paranoid())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -10,8 +10,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ebtop.capture.eventstacks import EventStacks
 from ebtop.capture.stacks import StackNamer
-from ebtop.capture.tracer import Tracer
+from ebtop.capture.tracer import NO_STACK, Tracer
 from ebtop.resolve.symbols import Symbolizer
 from ebtop.tick import Histogram, Tick
 from ebtop.tool import Batch, Ring, text
@@ -71,6 +72,7 @@ class _Draft:
     tick: Tick
     events: list[Batch] = field(default_factory=list)
     names: dict[str, dict[int, str | int]] = field(default_factory=dict)
+    lost: Counter[str] = field(default_factory=Counter)
 
 
 class TickMaker:
@@ -79,6 +81,7 @@ class TickMaker:
     def __init__(self, tracer: Tracer, symbols: Symbolizer, identities: Identities) -> None:
         self._tracer, self._symbols, self._identities = tracer, symbols, identities
         self._namer = StackNamer(symbols)
+        self._event_stacks = EventStacks(self._namer)
         self._told_cgroups: set[int] = set()
         self._comms: OrderedDict[int, str] = OrderedDict()
 
@@ -98,13 +101,19 @@ class TickMaker:
         self._name_cgroups(draft, taken.cgroups)
         histograms = self._histograms() if self._tracer.histograms else ()
         return replace(
-            draft.tick, events=tuple(draft.events), names=draft.names, histograms=histograms, lost=dict(taken.lost)
+            draft.tick,
+            events=tuple(draft.events),
+            names=draft.names,
+            histograms=histograms,
+            lost=dict(taken.lost + draft.lost),
         )
 
     def _add(self, draft: _Draft, ring: Ring, batches: list[Batch]) -> None:
         role, _, domain = ring.role.partition(":")
         if role == "names":
             draft.names.setdefault(domain, {}).update(directory_names(batches))
+        elif role == "event stacks":
+            self._add_stacks(draft, batches)
         elif role == "execs":
             self._learn(batches)
         elif role == "stacks":
@@ -113,6 +122,12 @@ class TickMaker:
             draft.tick = replace(draft.tick, rows=np.concatenate(batches))
         else:
             draft.events += batches
+
+    def _add_stacks(self, draft: _Draft, batches: list[Batch]) -> None:
+        told, dropped = self._event_stacks.named(batches)
+        draft.names |= told
+        if dropped:
+            draft.lost[NO_STACK] += dropped
 
     def _learn(self, batches: Iterable[Batch]) -> None:
         newest: dict[bytes, int] = {}  # a shell loop starts one file a thousand times: the last may still be there
