@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import dropwhile
 from typing import NamedTuple
 
 from ebtop import eventstack
@@ -20,6 +22,9 @@ LONGEST_NAME = 400
 
 MOST_AT_ONCE = 8 << 20
 """Characters of stacks that one tick may tell; a header of the protocol holds a few times that."""
+
+_TRACING = re.compile(r"bpf_|__bpf_|__traceiter_|trace_call_bpf|perf_(trace|syscall)_")
+"""Kernel functions that stand between what happened and the program that looks at it."""
 
 _REMEMBERED, _REMEMBERED_BYTES = 16384, 8 << 20
 
@@ -76,7 +81,8 @@ class EventStacks:
         frames = self._namer.user(record.pid, record.user)
         kernel = self._namer.kernel(record.kernel)
         functions = [*map(function, frames)] + ([] if record.whole else [CUT])
-        texts = _written(functions), _written([*map(function, kernel)])
+        what_happened = dropwhile(lambda frame: _TRACING.match(frame.name), kernel)
+        texts = _written(functions), _written([*map(function, what_happened)])
         if all(frame.name != UNKNOWN and frame.module != JIT for frame in frames):  # else it may be known better later
             self._known.put(record.id, texts, sum(map(len, texts)) + 200)
         return texts

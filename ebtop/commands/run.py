@@ -161,6 +161,7 @@ class Run:
         from ebtop.export.accumulate import Accumulator
         from ebtop.export.formats import FORMATS
         from ebtop.export.summary import Tally
+        from ebtop.model.told import Recent
 
         self._stacks = args.stacks
         self._tool = tool if args.stacks else eventstack.without(tool)
@@ -170,6 +171,7 @@ class Run:
         self._accumulator = Accumulator(args.by)
         self._tally = Tally(tool.name)
         self._names: dict[str, dict[int, str | int]] = {}
+        self._recent = Recent(eventstack.DOMAINS if args.stacks else ())
         self._state: ToolState | None = None
         self._written_at = 0
         self._code = 0
@@ -277,7 +279,11 @@ class Run:
             raise BrokenPipeError
 
     def _learn(self, tick: Tick) -> None:
+        recent = self._recent.learn(tick.end, tick.names)
+        self._names |= recent
         for domain, names in tick.names.items():
+            if domain in recent:
+                continue
             known = self._names.setdefault(domain, {})
             known.update(names)
             while len(known) > _MOST_NAMES:

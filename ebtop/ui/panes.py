@@ -212,6 +212,11 @@ class Panes(LookBack):
         if event.view is self.view:
             self.dashboard.reader.look(event.view, event.view.wanted)
 
+    @on(ToolView.StacksAsked)
+    def _stacks_asked(self) -> None:
+        if self._snapshot is not None:
+            self.dashboard.reader.turn_stacks(self._snapshot.tools[self.current].state)
+
     @on(ToolView.Selected)
     def _selected(self, event: ToolView.Selected) -> None:
         details = self.query_one(Details)
@@ -224,7 +229,8 @@ class Panes(LookBack):
         if not details.opened or view is None:
             return
         pid = view.selected_pid()
-        details.show(view.selected_fields(), pid, self._snapshot.details if self._snapshot else None)
+        process = self._snapshot.details if self._snapshot else None
+        details.show(view.selected_fields(), pid, process, view.selected_note())
         if pid != self._resolved:
             self._resolved = pid
             if self._resolving is not None:

@@ -66,6 +66,9 @@ class ToolView(Widget, can_focus=True):
         self.wanted = wanted
         self.post_message(self.Wanted(self))
 
+    class StacksAsked(Message):
+        """The user wants the stacks of events taken from now on, or no longer."""
+
     def prepare(self, snapshot: ToolSnapshot, wanted: object | None) -> object | None:
         """What `show` needs, computed in the reader thread; see the module's text for what it may touch."""
         del snapshot, wanted
@@ -82,6 +85,10 @@ class ToolView(Widget, can_focus=True):
     def selected_fields(self) -> Sequence[tuple[str, str]]:
         """All that is known of what is selected, as names and sanitised texts, for the details; () if nothing is."""
         return ()
+
+    def selected_note(self) -> str:
+        """What there might be to know beside the fields: a line of plain text, "" for none."""
+        return ""
 
     def back(self) -> bool:
         """Esc: leave the innermost of the view's own states (a group, a filter, a zoom); False if there is none."""
