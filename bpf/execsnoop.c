@@ -133,25 +133,30 @@ struct begun {
 };
 BPF_TABLE("lru_hash", u32, struct begun, begun, 8192);
 
-/* The process by whose memory frames of the caller can be named when the call has succeeded: its parent, which it was
- * forked from, if that still runs the same program. Who shares or copied its memory has it at the same addresses.
+/* What the caller runs is gone when its functions are named. But who was forked shares its parent's memory or has a
+ * copy of it, all at the same addresses, and parents wait: while that runs the same program its memory will do, and one
+ * stack stands for those of all its children.
  */
-static __always_inline u32 lasting_image(void) {
+static __always_inline void image_before(struct image *image) {
     void *task = (void *)bpf_get_current_task();
     void *parent = KREAD(task, task_struct, real_parent);
     void *mm = KREAD(task, task_struct, mm), *above = KREAD(parent, task_struct, mm);
     bool same = mm == above || (KREAD(mm, mm_struct, exe_file) == KREAD(above, mm_struct, exe_file) &&
                                 KREAD(mm, mm_struct, start_code) == KREAD(above, mm_struct, start_code) &&
                                 KREAD(mm, mm_struct, start_stack) == KREAD(above, mm_struct, start_stack));
-    return above && same ? KREAD(parent, task_struct, tgid) : 0;
+    image->lasts = above && same;
+    image->pid = image->lasts ? KREAD(parent, task_struct, tgid) : bpf_get_current_pid_tgid() >> 32;
+    image->mm = image->lasts ? above : mm;
 }
 
 static __always_inline int exec_begins(void *ctx) {
     struct begun stack = {.seed = stacks_wanted()};
     if (!stack.seed || !in_focus())
         return 0;
+    struct image image = {};
+    image_before(&image);
+    stack.stack_id = stack_of(ctx, stack.seed, &image);
     u32 tid = bpf_get_current_pid_tgid();
-    stack.stack_id = stack_of(ctx, stack.seed, lasting_image());
     begun.update(&tid, &stack);
     return 0;
 }

@@ -33,10 +33,15 @@ static __always_inline u64 mixed_in(u64 hash, u64 word) {
     return hash ^ (hash >> 31);
 }
 
-static __always_inline u64 hash_of(struct walked *walk, u64 seed, long kernel, long user) {
-    void *mm = KREAD((void *)bpf_get_current_task(), task_struct, mm); /* another after exec */
-    u64 hash = mixed_in(mixed_in(seed, bpf_get_current_pid_tgid() >> 32), (u64)mm);
-    hash = mixed_in(hash, kernel);
+/* Whose memory the user part of a stack lies in. `lasts`: it will be there when functions are named. */
+struct image {
+    u32 pid;
+    u32 lasts;
+    void *mm; /* another after exec */
+};
+
+static __always_inline u64 hash_of(struct walked *walk, u64 seed, struct image *image, long kernel, long user) {
+    u64 hash = mixed_in(mixed_in(mixed_in(seed, image->pid), (u64)image->mm), kernel);
     for (int i = 0; i < KERNEL_DEPTH; i++) {
         if (8 * i >= kernel)
             break;
@@ -50,7 +55,7 @@ static __always_inline u64 hash_of(struct walked *walk, u64 seed, long kernel, l
     return hash ? hash : 1;
 }
 
-static __always_inline void tell_stack(void *ctx, struct walked *walk, u64 id, u32 pid, long kernel) {
+static __always_inline void tell_stack(void *ctx, struct walked *walk, u64 id, struct image *image, long kernel) {
     u64 now = bpf_ktime_get_ns();
     u64 *told = stacks_told.lookup(&id);
     if (told && now - *told < STACK_FRESH_NS)
@@ -59,7 +64,7 @@ static __always_inline void tell_stack(void *ctx, struct walked *walk, u64 id, u
     if (!out)
         return;
     out->id = id;
-    out->pid = pid;
+    out->pid = image->lasts ? image->pid : 0;
     out->pad = 0;
     out->kernel_size = kernel;
     bpf_probe_read_kernel(out->kernel, sizeof(out->kernel), walk->kernel);
@@ -68,10 +73,8 @@ static __always_inline void tell_stack(void *ctx, struct walked *walk, u64 id, u
     stacks_told.update(&id, &now); /* after it: who sees this can rely on the record being there */
 }
 
-/* The id of the stack that the running task has now, 0 where none is wanted or none can be walked. `pid` is the process
- * by whose memory the user part can be named.
- */
-static __always_inline u64 stack_of(void *ctx, u64 seed, u32 pid) {
+/* The id of the stack that the running task has now, 0 where it cannot be walked. */
+static __always_inline u64 stack_of(void *ctx, u64 seed, struct image *image) {
     int zero = 0;
     struct walked *walk = walks.lookup(&zero);
     if (!walk)
@@ -82,14 +85,18 @@ static __always_inline u64 stack_of(void *ctx, u64 seed, u32 pid) {
         COUNT(lost_stack);
         return 0;
     }
-    u64 id = hash_of(walk, seed, kernel, user);
-    tell_stack(ctx, walk, id, pid, kernel);
+    u64 id = hash_of(walk, seed, image, kernel, user);
+    tell_stack(ctx, walk, id, image, kernel);
     return id;
 }
 
 static __always_inline u64 stack_if_wanted(void *ctx) {
     u64 seed = stacks_wanted();
-    return seed ? stack_of(ctx, seed, bpf_get_current_pid_tgid() >> 32) : 0;
+    if (!seed)
+        return 0;
+    struct image image = {.pid = bpf_get_current_pid_tgid() >> 32, .lasts = 1};
+    image.mm = KREAD((void *)bpf_get_current_task(), task_struct, mm);
+    return stack_of(ctx, seed, &image);
 }
 
 #ifdef WITH_remember_exec
