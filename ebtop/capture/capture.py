@@ -290,6 +290,7 @@ class Capture:
         self._running[name] = Running(tracer, maker, ToolState(name, Phase.RUNNING, tuple(loaded.probes), tried))
         if name in self._stacks:
             self._switch_stacks(self._running[name], on=True)
+            self._symbols.learn_running()
         self._output.send(self._running[name].state)
         return True
 
@@ -308,12 +309,13 @@ class Capture:
         if running:
             self._switch_stacks(running, on=command.on)
             yield running.state
+        if running and command.on:
+            self._symbols.learn_running()
 
-    def _switch_stacks(self, running: Running, *, on: bool) -> None:
+    @staticmethod
+    def _switch_stacks(running: Running, *, on: bool) -> None:
         running.tracer.take_stacks(on)
         running.state = replace(running.state, stacks=on)
-        if on:
-            self._symbols.learn_running()
 
     def _remedy(self) -> str:
         refusal = capability.perf_refusal(capability.paranoid())

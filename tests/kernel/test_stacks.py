@@ -21,10 +21,11 @@ import pytest
 from ebtop import registry
 from ebtop.source.live import Keeper
 from ebtop.source.settings import Settings
-from ebtop.tick import Focus, Load, Phase, SetFocus, Stop, TakeStacks, Tick, ToolState
+from ebtop.tick import Command, Focus, Load, Notice, Phase, SetFocus, Stop, TakeStacks, Tick, ToolState
 from ebtop.tool import Column, values
 from tests import loads
 from tests.kernel.ebtop import WAYS, run, started, trace
+from tests.kernel.test_dashboard import dashboard
 
 ABLE = [tool.name for tool in registry.tools() if tool.stacks]
 FIRST, SECOND = ["main", "first_way", "do_it"], ["main", "second_way", "deeper", "do_it"]
@@ -184,10 +185,14 @@ class Capturing:
             time.sleep(0.002)
         return found[-1]
 
+    def send(self, command: Command) -> None:
+        """Have it do something."""
+        self._source.send(command)
+
     def switch(self, on: bool) -> tuple[int, int]:
         """Turn it: the times (Unix ns) between which that came to be."""
         count, before = len([s for s in self._states if s.phase is Phase.RUNNING]), time.time_ns()
-        self._source.send(TakeStacks(self.tool.name, on))
+        self.send(TakeStacks(self.tool.name, on))
         assert self.wait(count + 1, Phase.RUNNING).stacks is on
         return before, time.time_ns()
 
@@ -250,6 +255,37 @@ def test_it_can_be_asked_for_before_the_tool_runs(name: str) -> None:
     source.close()
     keeper.close()
     assert [(s.phase, s.stacks) for s in states] == [(Phase.LOADING, False), (Phase.RUNNING, True)]
+
+
+def test_what_cannot_be_is_answered_and_nothing_ends() -> None:
+    capturing = Capturing("opensnoop", Focus())
+    for name in ("runqlat", "nothing"):
+        capturing.send(TakeStacks(name, on=True))
+    assert capturing.switch(on=True)
+    capturing.stop()
+    said = [message.text for message in capturing.messages if isinstance(message, Notice)]
+    assert ["runqlat" in said[0], "nothing" in said[1], len(said)] == [True, True, 2]
+
+
+@pytest.mark.native
+def test_by_a_key_on_the_screen(tmp_path: Path) -> None:
+    """From the pane of opens to the functions that led to one of a process that goes on."""
+    target = tmp_path / "target"
+    target.touch()
+    started(loads.command("paths", "open", target, 9000, 9000, 20), stdout=subprocess.DEVNULL)
+    with dashboard("opensnoop", "--comm", "paths") as terminal:
+        terminal.wait_for(str(target)[:12])
+        terminal.type("k")
+        terminal.wait_for("stacks on")
+        time.sleep(1.5)  # what is there already has none
+        terminal.type("\r")
+        terminal.wait_for("do_it › open_it › by_itself")
+        terminal.type("k")
+        terminal.type("\r")
+        deadline = time.monotonic() + 20
+        while "stacks on" in terminal.text():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 def test_tools_that_have_no_stacks_of_events_say_so() -> None:
