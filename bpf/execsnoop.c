@@ -5,6 +5,8 @@
 #include "kernel.h"
 #include "focus.h"
 #include "counters.h"
+#include "event_stack.h"
+#include "exec_path.h"
 #include "syscall_args.h"
 
 #define SHORT_PATH 48
@@ -19,6 +21,7 @@
     u64 ts;                                                                                                            \
     u64 cgroup;                                                                                                        \
     u64 exec_id;                                                                                                       \
+    u64 stack_id;                                                                                                      \
     u32 pid;                                                                                                           \
     u32 tid;                                                                                                           \
     u32 ppid;                                                                                                          \
@@ -65,6 +68,7 @@ struct exec_exit {
 };
 
 #include "streams.h"
+#include "stacks.h"
 
 struct started {
     u64 exec_id;
@@ -72,13 +76,14 @@ struct started {
 };
 BPF_HASH(running, u32, struct started, 65536);
 
-#define FILL(event, now, result)                                                                                       \
+#define FILL(event, now, stack, result)                                                                                       \
     do {                                                                                                               \
         u64 pid_tgid_ = bpf_get_current_pid_tgid();                                                                    \
         void *task_ = (void *)bpf_get_current_task();                                                                  \
         (event)->ts = now;                                                                                             \
         (event)->cgroup = bpf_get_current_cgroup_id();                                                                 \
         (event)->exec_id = (now << 8) | (bpf_get_smp_processor_id() & 255);                                            \
+        (event)->stack_id = stack;                                                                                     \
         (event)->pid = pid_tgid_ >> 32;                                                                                \
         (event)->tid = pid_tgid_;                                                                                      \
         (event)->ppid = KREAD(KREAD(task_, task_struct, real_parent), task_struct, tgid);                              \
@@ -111,13 +116,80 @@ BPF_HASH(running, u32, struct started, 65536);
             COUNT(lost_read);                                                                                          \
             length = 0;                                                                                                \
         }                                                                                                              \
-        FILL(event, now, 0);                                                                                           \
+        FILL(event, now, stack_id, 0);                                                                                 \
         event->argc = argc;                                                                                            \
         event->args_len = length;                                                                                      \
         event->truncated = length < size;                                                                              \
         start.exec_id = event->exec_id;                                                                                \
         stream##_submit(ctx, event);                                                                                   \
     } while (0)
+
+/* A successful call leaves no stack behind: it is taken while the old program is still there, under the thread's id,
+ * which is told again with the event as what it was (a thread that execs becomes the first of its process).
+ */
+struct begun {
+    u64 seed; /* that of then: what was left over from before stacks were switched off is not taken up */
+    u64 stack_id;
+};
+BPF_TABLE("lru_hash", u32, struct begun, begun, 8192);
+
+/* What the caller runs is gone when its functions are named. But who was forked shares its parent's memory or has a
+ * copy of it, all at the same addresses, and parents wait: while that runs the same program its memory will do, and one
+ * stack stands for those of all its children.
+ */
+static __always_inline void image_before(struct image *image) {
+    void *task = (void *)bpf_get_current_task();
+    void *parent = KREAD(task, task_struct, real_parent);
+    void *mm = KREAD(task, task_struct, mm), *above = KREAD(parent, task_struct, mm);
+    bool same = mm == above || (KREAD(mm, mm_struct, exe_file) == KREAD(above, mm_struct, exe_file) &&
+                                KREAD(mm, mm_struct, start_code) == KREAD(above, mm_struct, start_code) &&
+                                KREAD(mm, mm_struct, start_stack) == KREAD(above, mm_struct, start_stack));
+    image->lasts = above && same;
+    image->pid = image->lasts ? KREAD(parent, task_struct, tgid) : bpf_get_current_pid_tgid() >> 32;
+    image->mm = image->lasts ? above : mm;
+}
+
+static __always_inline int exec_begins(void *ctx) {
+    struct begun stack = {.seed = stacks_wanted()};
+    if (!stack.seed || !in_focus())
+        return 0;
+    struct image image = {};
+    image_before(&image);
+    stack.stack_id = stack_of(ctx, stack.seed, &image);
+    u32 tid = bpf_get_current_pid_tgid();
+    begun.update(&tid, &stack);
+    return 0;
+}
+
+static __always_inline u64 stack_before(u32 tid) {
+    struct begun *stack = begun.lookup(&tid);
+    if (!stack)
+        return 0;
+    u64 stack_id = stack->seed == stacks_wanted() ? stack->stack_id : 0;
+    begun.delete(&tid);
+    return stack_id;
+}
+
+#ifdef WITH_exec_prepare_raw
+/* Since Linux 6.10: only calls that will succeed come here, so it costs nothing but to them. */
+int exec_prepare_raw(struct bpf_raw_tracepoint_args *ctx) {
+    return exec_begins(ctx);
+}
+#endif
+
+#ifdef WITH_exec_begin_tracepoint
+int exec_begin_tracepoint(void *ctx) {
+    return exec_begins(ctx);
+}
+#endif
+
+#ifdef WITH_exec_begin_raw
+int exec_begin_raw(struct bpf_raw_tracepoint_args *ctx) {
+    if (ctx->args[1] != NR_execve && ctx->args[1] != NR_execveat)
+        return 0;
+    return syscall_is_compat((void *)bpf_get_current_task()) ? 0 : exec_begins(ctx);
+}
+#endif
 
 #ifdef WITH_exec_done_raw
 int exec_done_raw(struct bpf_raw_tracepoint_args *ctx) {
@@ -131,6 +203,7 @@ int exec_done_raw(struct bpf_raw_tracepoint_args *ctx) {
     u64 from = KREAD(mm, mm_struct, arg_start);
     u64 size = KREAD(mm, mm_struct, arg_end) - from;
     struct started start = {.ts = now};
+    u64 stack_id = stack_before((u32)ctx->args[1]);
     char path[MEDIUM_PATH];
     long path_size = bpf_probe_read_kernel_str(path, sizeof(path), filename);
 
@@ -189,7 +262,7 @@ int exec_done_raw(struct bpf_raw_tracepoint_args *ctx) {
         long length = read_user_str(event->path, sizeof(event->path), path);                                 \
         COPY_STRINGS(event, limit, most);                                                                              \
         if (last || (!event->truncated && length < (long)sizeof(event->path))) {                                       \
-            FILL(event, now, ret);                                                                                     \
+            FILL(event, now, stack_id, ret);                                                                           \
             stream##_submit(ctx, event);                                                                               \
             return 0;                                                                                                  \
         }                                                                                                              \
@@ -201,6 +274,7 @@ static __always_inline int exec_failed(void *ctx, struct pt_regs *regs, long ret
     bool at = number == NR_execveat;
     void *path = (void *)(at ? SYSCALL_ARG1(regs) : SYSCALL_ARG0(regs));
     void *argv = (void *)(at ? SYSCALL_ARG2(regs) : SYSCALL_ARG1(regs));
+    u64 stack_id = stack_if_wanted(ctx);
     FAILED(medium_events, struct exec_event_medium, 256, 16, 0);
     FAILED(long_events, struct exec_event_long, LONG_ARGS, 256, 0);
     /* 1,024 rounds are more than the verifier of 6.1 goes through. */

@@ -4,6 +4,8 @@
 #include "focus.h"
 #include "counters.h"
 #include "dir_path.h"
+#include "event_stack.h"
+#include "exec_path.h"
 #include "syscall_args.h"
 
 #define SHORT_PATH 48
@@ -15,6 +17,7 @@
     u64 ts;                                                                                                            \
     u64 cgroup;                                                                                                        \
     u64 dir;                                                                                                           \
+    u64 stack_id;                                                                                                      \
     u64 latency_ns;                                                                                                    \
     u32 pid;                                                                                                           \
     u32 tid;                                                                                                           \
@@ -42,6 +45,7 @@ struct open_event_long {
 
 #include "streams.h"
 #include "directory.h"
+#include "stacks.h"
 
 /* When a thread entered open. Direct-mapped: a hash would cost more than everything else here. Two threads that share
  * a slot lose the latency of one call, nothing more.
@@ -104,6 +108,7 @@ static __always_inline void read_args(struct open_args *args, struct pt_regs *re
         (event)->ts = now;                                                                                             \
         (event)->cgroup = bpf_get_current_cgroup_id();                                                                 \
         (event)->dir = dir;                                                                                            \
+        (event)->stack_id = stack_id;                                                                                  \
         (event)->latency_ns = latency;                                                                                 \
         (event)->pid = pid_tgid >> 32;                                                                                 \
         (event)->tid = pid_tgid;                                                                                       \
@@ -126,6 +131,7 @@ static __always_inline int open_done(void *ctx, struct pt_regs *regs, long numbe
     }
     struct open_args args;
     read_args(&args, regs, number);
+    u64 stack_id = stack_if_wanted(ctx);
 
     struct open_event *event = events_reserve();
     if (!event)

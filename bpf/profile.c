@@ -6,16 +6,10 @@
 #include "kernel.h"
 #include "focus.h"
 #include "counters.h"
+#include "user_frame.h"
+#include "exec_path.h"
 
 #define DEPTH 127
-#define USER_STACK (1ULL << 8)     /* BPF_F_USER_STACK */
-#define USER_BUILD_ID (1ULL << 11) /* BPF_F_USER_BUILD_ID */
-
-struct user_frame {
-    s32 status;
-    u8 build_id[20];
-    u64 value;
-};
 
 struct stack_sample {
     u64 ts;
@@ -28,14 +22,8 @@ struct stack_sample {
     struct user_frame user[DEPTH];
 };
 
-struct exec_path {
-    u64 ts;
-    u32 pid;
-    u32 pad;
-    char path[256];
-};
-
 #include "streams.h"
+#include "executed.h"
 
 int sample(struct bpf_perf_event_data *ctx) {
     u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -56,18 +44,6 @@ int sample(struct bpf_perf_event_data *ctx) {
     return 0;
 }
 
-/* Which file a short-lived program came from. */
 int remember_exec(struct bpf_raw_tracepoint_args *ctx) {
-    if (!in_focus())
-        return 0;
-    struct exec_path *record = execs_reserve();
-    if (!record)
-        return 0;
-    record->ts = bpf_ktime_get_ns();
-    record->pid = bpf_get_current_pid_tgid() >> 32;
-    record->path[0] = 0;
-    bpf_probe_read_kernel_str(record->path, sizeof(record->path),
-                              KREAD((void *)ctx->args[2], linux_binprm, filename));
-    execs_submit(ctx, record);
-    return 0;
+    return tell_executed(ctx);
 }

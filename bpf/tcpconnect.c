@@ -5,6 +5,8 @@
 #include "kernel.h"
 #include "focus.h"
 #include "counters.h"
+#include "event_stack.h"
+#include "exec_path.h"
 #include "syscall_args.h"
 
 #define AF_INET 2
@@ -24,6 +26,7 @@ struct connect_event {
     u64 ts;
     u64 cgroup;
     u64 latency_ns;
+    u64 stack_id;
     u32 pid;
     u32 tid;
     u32 uid;
@@ -38,10 +41,12 @@ struct connect_event {
 };
 
 #include "streams.h"
+#include "stacks.h"
 
 struct attempt {
     u64 ts;
     u64 cgroup;
+    u64 stack_id;
     u32 pid;
     u32 tid;
     u32 uid;
@@ -66,8 +71,10 @@ static __always_inline void read_addresses(struct connect_event *event, void *sk
     }
 }
 
-static __always_inline void attempt_now(struct attempt *attempt) {
+/* The call is what the stack belongs to: the answer comes when the task may be doing anything. */
+static __always_inline void attempt_now(void *ctx, struct attempt *attempt) {
     u64 pid_tgid = bpf_get_current_pid_tgid();
+    attempt->stack_id = stack_if_wanted(ctx); /* before the clock is read: the walk is no part of the connect */
     attempt->ts = bpf_ktime_get_ns();
     attempt->cgroup = bpf_get_current_cgroup_id();
     attempt->pid = pid_tgid >> 32;
@@ -83,6 +90,7 @@ static __always_inline void report(void *ctx, void *sk, struct attempt *attempt,
     event->ts = bpf_ktime_get_ns();
     event->cgroup = attempt->cgroup;
     event->latency_ns = event->ts - attempt->ts;
+    event->stack_id = attempt->stack_id;
     event->pid = attempt->pid;
     event->tid = attempt->tid;
     event->uid = attempt->uid;
@@ -94,12 +102,12 @@ static __always_inline void report(void *ctx, void *sk, struct attempt *attempt,
     events_submit(ctx, event);
 }
 
-static __always_inline void begin(void *sk) {
+static __always_inline void begin(void *ctx, void *sk) {
     if (!in_focus())
         return;
     struct attempt attempt = {};
     u64 key = (u64)sk;
-    attempt_now(&attempt);
+    attempt_now(ctx, &attempt);
     attempt.dport = bpf_ntohs(KREAD(sk, sock_common, skc_dport));
     if (attempts.update(&key, &attempt))
         COUNT(lost_map);
@@ -126,7 +134,7 @@ static __always_inline void end(void *ctx, void *sk, int state) {
 
 static __always_inline int state_changed(void *ctx, void *sk, int before, int after) {
     if (after == TCP_SYN_SENT)
-        begin(sk);
+        begin(ctx, sk);
     else if (before == TCP_SYN_SENT)
         end(ctx, sk, after == TCP_CLOSE ? TCP_CLOSE : TCP_ESTABLISHED);
     return 0;
@@ -194,14 +202,15 @@ static __always_inline void refused_at_once(void *ctx, struct pt_regs *regs, s32
     read_user(&to, SYSCALL_ARG2(regs) < 28 ? 16 : 24, (void *)SYSCALL_ARG1(regs));
     if (to.family != AF_INET && to.family != AF_INET6)
         return;
+    struct attempt attempt = {};
+    attempt_now(ctx, &attempt);
     struct connect_event *event = events_reserve();
     if (!event)
         return;
-    struct attempt attempt = {};
-    attempt_now(&attempt);
     event->ts = attempt.ts;
     event->cgroup = attempt.cgroup;
     event->latency_ns = 0;
+    event->stack_id = attempt.stack_id;
     event->pid = attempt.pid;
     event->tid = attempt.tid;
     event->uid = attempt.uid;

@@ -19,7 +19,8 @@ Batch = npt.NDArray[np.void]
 
 Names = Mapping[str, Mapping[int, str | int]]
 """What ids stand for, by domain: `{"cgroup": {1: "/system.slice"}, "dir": {77: "/srv/app"}}`. The values of late
-columns are a domain each, under the column's key, by the event's id: `{"exit_code": {9123: 0}}`."""
+columns are a domain each, under the column's key, by the event's id: `{"exit_code": {9123: 0}}`. So are stacks, by the
+ids that events carry: each a list of functions as JSON, `{"stack": {77: '["main", "open"]'}}`."""
 
 Value = int | float | str | list[str] | None
 """A cell: what JSON writes and views format."""
@@ -125,8 +126,8 @@ class Ring:
     """A stream of records of one C struct. `map` is the BPF map's name, `role` what its records are.
 
     role "events": rows of the tool's event stream (several rings are merged by `ts`); "rows": Tick.rows;
-    "stacks": samples to be named; "execs": programs started, for naming them; "names:DOMAIN": what ids stand for;
-    "threads": what threads that ended had done.
+    "stacks": samples to be named; "event stacks": the stacks that events have the ids of; "execs": programs started,
+    for naming both; "names:DOMAIN": what ids stand for; "threads": what threads that ended had done.
     `cleared` says that the program itself zeroes what follows a string's end.
     """
 

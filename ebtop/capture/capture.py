@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from queue import Empty, Queue
 
@@ -52,6 +53,7 @@ from ebtop.tick import (
     Resolve,
     SetFocus,
     Stop,
+    TakeStacks,
     ToolState,
     Unload,
 )
@@ -81,6 +83,7 @@ class Capture:
         self._cost = OwnCost(settings.screen_pid)
         self._running: dict[str, Running] = {}
         self._loading: dict[str, Program] = {}
+        self._stacks: set[str] = set()  # tools whose events are to carry their stacks, perhaps not running yet
         self._following: Loaded | None = None
         self._stopping = False
         self._reason = ""
@@ -187,6 +190,8 @@ class Capture:
                 yield from self._set_focus(command.focus)
             case Resolve():
                 yield self._identities.details(command.pid)
+            case TakeStacks():
+                yield from self._take_stacks(command)
             case Stop():
                 self._stopping = True
 
@@ -274,13 +279,40 @@ class Capture:
             return False
         tracer.watch(self._poll)
         self._stopwatch.soon()
-        self._running[name] = Running(tracer, self._maker(tracer, tasks), tasks)
-        self._output.send(ToolState(name, Phase.RUNNING, tuple(loaded.probes), tried))
+        state = ToolState(name, Phase.RUNNING, tuple(loaded.probes), tried)
+        self._running[name] = Running(tracer, self._maker(tracer, tasks), state, tasks)
+        if name in self._stacks:
+            self._switch_stacks(self._running[name], on=True)
+            self._symbols.learn_running()
+        self._output.send(self._running[name].state)
         return True
 
     def _maker(self, tracer: Tracer, tasks: Tasks | None) -> TickMaker:
         processes = Processes(tasks.read, self._identities) if tasks else None
         return TickMaker(tracer, self._symbols, self._identities, processes)
+
+    def _take_stacks(self, command: TakeStacks) -> Iterator[Message]:
+        """Switch them for a tool that runs; for one that does not yet it is remembered."""
+        try:
+            tool = registry.find(command.tool)
+        except LookupError as error:
+            yield Notice(str(error), error=True)
+            return
+        if not tool.stacks:
+            yield Notice(f"the data of {tool.name} carry no stacks of events", error=True)
+            return
+        (self._stacks.add if command.on else self._stacks.discard)(tool.name)
+        running = self._running.get(tool.name)
+        if running:
+            self._switch_stacks(running, on=command.on)
+            yield running.state
+        if running and command.on:
+            self._symbols.learn_running()
+
+    @staticmethod
+    def _switch_stacks(running: Running, *, on: bool) -> None:
+        running.tracer.take_stacks(on)
+        running.state = replace(running.state, stacks=on)
 
     def _remedy(self) -> str:
         refusal = capability.perf_refusal(capability.paranoid())

@@ -9,6 +9,7 @@ from ebtop.capture.program import Program
 from ebtop.capture.tasks import Tasks
 from ebtop.capture.ticks import TickMaker
 from ebtop.capture.tracer import Tracer
+from ebtop.tick import ToolState
 from ebtop.tool import Attach, Kind, Tool, probes_of
 
 _FLOOD = 8 << 20
@@ -18,8 +19,8 @@ _FLOOD = 8 << 20
 class Running:
     """A tool that traces, with what makes its ticks."""
 
-    def __init__(self, tracer: Tracer, maker: TickMaker, tasks: Tasks | None = None) -> None:
-        self.tracer, self.maker, self._tasks = tracer, maker, tasks
+    def __init__(self, tracer: Tracer, maker: TickMaker, state: ToolState, tasks: Tasks | None = None) -> None:
+        self.tracer, self.maker, self.state, self._tasks = tracer, maker, state, tasks
         self.since = time.time_ns()
 
     @property

@@ -9,7 +9,9 @@ from ebtop.resolve.symbols import Symbolizer, UserFrame
 from ebtop.tick import Frame, Stack
 from ebtop.tool import Batch, text
 
-_KERNEL_FRAME = 8
+_KERNEL_FRAME, _USER_FRAME = 8, 32
+"""Bytes of an address, and of struct bpf_stack_build_id."""
+
 _Key = tuple[int, int, bytes, bytes, bytes]
 
 
@@ -31,21 +33,22 @@ class StackNamer:
         """The distinct stacks of all samples, root first, most frequent first."""
         counted: Counter[_Key] = Counter()
         for batch in batches:
-            self._user_frame = batch.dtype["user"].base
             counted.update(_keys(batch))
         return tuple(self._stack(key, count) for key, count in counted.most_common())
 
     def _stack(self, key: _Key, count: int) -> Stack:
         pid, tid, comm, kernel, user = key
-        innermost_first = self._kernel(kernel) + self._user(pid, user)
+        innermost_first = self.kernel(kernel) + self.user(pid, user)
         return Stack(tuple(reversed(innermost_first)), count, pid, tid, text(comm))
 
-    def _kernel(self, raw: bytes) -> list[Frame]:
+    def kernel(self, raw: bytes) -> list[Frame]:
+        """Frames of addresses, innermost first."""
         addresses = [int.from_bytes(raw[i : i + _KERNEL_FRAME], "little") for i in range(0, len(raw), _KERNEL_FRAME)]
         return self._symbols.kernel([address for address in addresses if address]) if addresses else []
 
-    def _user(self, pid: int, raw: bytes) -> list[Frame]:
-        size = self._user_frame.itemsize
+    def user(self, pid: int, raw: bytes) -> list[Frame]:
+        """Frames of struct user_frame, innermost first."""
+        size = _USER_FRAME
         frames = []
         for at in range(0, len(raw) - size + 1, size):
             status = int.from_bytes(raw[at : at + 4], "little", signed=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -10,11 +10,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ebtop.capture.eventstacks import EventStacks
 from ebtop.capture.finish import distinct
 from ebtop.capture.gauges import Gauges
 from ebtop.capture.processes import Processes
 from ebtop.capture.stacks import StackNamer
-from ebtop.capture.tracer import Tracer
+from ebtop.capture.tracer import NO_STACK, Tracer
 from ebtop.resolve.symbols import Symbolizer
 from ebtop.tick import Histogram, Tick
 from ebtop.tool import Batch, Ring, text
@@ -79,6 +80,7 @@ class _Draft:
     events: list[Batch] = field(default_factory=list)
     names: dict[str, dict[int, str | int]] = field(default_factory=dict)
     threads: list[Batch] = field(default_factory=list)  # that ended
+    lost: Counter[str] = field(default_factory=Counter)
 
 
 class TickMaker:
@@ -89,6 +91,7 @@ class TickMaker:
     ) -> None:
         self._tracer, self._symbols, self._identities = tracer, symbols, identities
         self._namer = StackNamer(symbols)
+        self._event_stacks = EventStacks(self._namer)
         self._told_cgroups: set[int] = set()
         self._comms: OrderedDict[int, str] = OrderedDict()
         self._processes, self._gauges = processes, Gauges() if processes else None
@@ -111,7 +114,11 @@ class TickMaker:
         self._name_cgroups(draft, taken.cgroups)
         histograms = self._histograms() if self._tracer.histograms else ()
         return replace(
-            draft.tick, events=tuple(draft.events), names=draft.names, histograms=histograms, lost=dict(taken.lost)
+            draft.tick,
+            events=tuple(draft.events),
+            names=draft.names,
+            histograms=histograms,
+            lost=dict(taken.lost + draft.lost),
         )
 
     def focus_changed(self) -> None:
@@ -123,6 +130,8 @@ class TickMaker:
         role, _, domain = ring.role.partition(":")
         if role == "names":
             draft.names.setdefault(domain, {}).update(directory_names(batches))
+        elif role == "event stacks":
+            self._add_stacks(draft, batches)
         elif role == "execs":
             self._learn(batches)
         elif role == "stacks":
@@ -142,6 +151,12 @@ class TickMaker:
         draft.names |= names
         draft.tick = replace(draft.tick, rows=rows, gauges=gauges | self._gauges.read() | self._tracer.gauges())
         return distinct(rows["cgroup"])
+
+    def _add_stacks(self, draft: _Draft, batches: list[Batch]) -> None:
+        told, dropped = self._event_stacks.named(batches)
+        draft.names |= told
+        if dropped:
+            draft.lost[NO_STACK] += dropped
 
     def _learn(self, batches: Iterable[Batch]) -> None:
         newest: dict[bytes, int] = {}  # a shell loop starts one file a thousand times: the last may still be there

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import select
 import struct
 import threading
@@ -23,7 +24,8 @@ from ebtop.capture.ring import Reader, RingReader
 from ebtop.tick import Cost
 from ebtop.tool import Batch, Tool
 
-LOST = ("ring full", "map full", "stack missing", "slot shared", "memory unreadable")
+NO_STACK = "stack missing"
+LOST = ("ring full", "map full", NO_STACK, "slot shared", "memory unreadable")
 """Names of struct counters' fields after `submitted` (bpf/include/counters.h)."""
 BACKLOG, BUSY = "backlog full", "program was running"
 
@@ -108,6 +110,11 @@ class Tracer:
                 self.pending_bytes += batch.nbytes
                 self._pending.setdefault(name, []).append(batch)
 
+    def take_stacks(self, on: bool) -> None:
+        """Switch the stacks of events on or off, for a tool that can take them, while its programs run."""
+        seed = secrets.randbits(64) | 1 if on else 0
+        bpfcall.update(self.loaded.maps["switches"], struct.pack("<I", 0), struct.pack("<Q", seed))
+
     def begin_timing(self) -> None:
         """The kernel times the programs from now on, until the next `take`."""
         self._timed_from = self._runs()[:2]
@@ -167,7 +174,8 @@ class Tracer:
 def wanted_maps(tool: Tool) -> list[str]:
     """The maps of a tool's program that capture reads."""
     pair = [f"{tool.histogram_map}_0", f"{tool.histogram_map}_1", "generation"] if tool.histogram_map else []
-    return ["counters", *(ring.map for ring in tool.rings), *pair, *tool.gauge_maps]
+    switches = ["switches"] if tool.stacks else []
+    return ["counters", *(ring.map for ring in tool.rings), *pair, *switches, *tool.gauge_maps]
 
 
 def tool_defines(options: Mapping[str, int]) -> dict[str, int]:

@@ -46,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "only at the end; processes: what they did in S seconds each (1)")  # fmt: skip
     parser.add_argument("--by", choices=("all", "pid", "cgroup"), default="all", help="histograms: one for all, or one "
                         "for each process or control group")  # fmt: skip
+    parser.add_argument("--stacks", action="store_true", help="events: also the functions that led to each, the "
+                        "program's and the kernel's")  # fmt: skip
     arguments.add_focus(parser)
     arguments.add_capture(parser)
 
@@ -65,6 +67,7 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
         tool = arguments.one_tool(args.tool)
         focus = arguments.focus_from(args)
         options = tool_options(tool, args)
+        check_stacks(tool, args.stacks)
         keeper.request(capture_settings(args, tick_s(tool, args), backlog(), measure=False))
         privilege.become_caller()
         if nested_pids():
@@ -121,6 +124,15 @@ def tool_options(tool: Tool, args: argparse.Namespace) -> dict[str, int]:
     return found
 
 
+def check_stacks(tool: Tool, wanted: bool) -> None:
+    """Refuse to take the stacks of events where a tool cannot. Raises UsageError."""
+    if wanted and not tool.stacks:
+        from ebtop.registry import tools
+
+        able = ", ".join(other.name for other in tools() if other.stacks)
+        raise UsageError(f"--stacks: {tool.name} cannot take the stack of each event; these can: {able}")
+
+
 def check_command(command: list[str] | None) -> None:
     """Refuse what cannot be started before anything is traced."""
     if command is None:
@@ -155,23 +167,28 @@ class Run:
     def __init__(
         self, tool: Tool, args: argparse.Namespace, source: LiveSource, stream: BinaryIO, held: HeldCommand | None
     ) -> None:
+        from ebtop import eventstack
         from ebtop.export.accumulate import Accumulator
         from ebtop.export.formats import FORMATS
         from ebtop.export.summary import Tally
+        from ebtop.model.told import Recent
 
-        self._tool, self._source, self._stream, self._held = tool, source, stream, held
+        self._stacks = args.stacks
+        self._tool = tool if args.stacks else eventstack.without(tool)
+        self._source, self._stream, self._held = source, stream, held
         self._duration, self._interval = args.duration, args.interval
         self._exporter = FORMATS[args.format](stream)
         self._accumulator = Accumulator(args.by)
         self._tally = Tally(tool.name)
         self._names: dict[str, dict[int, str | int]] = {}
+        self._recent = Recent(eventstack.DOMAINS if args.stacks else ())
         self._state: ToolState | None = None
         self._written_at = 0
         self._code = 0
 
     def go(self, focus: Focus, options: dict[str, int]) -> int:
         """From the first command to the summary."""
-        from ebtop.tick import Load, SetFocus
+        from ebtop.tick import Load, SetFocus, TakeStacks
 
         for number in SIGNALS:
             # In a thread: this one may be sending something just now, and a message must stay whole.
@@ -179,6 +196,8 @@ class Run:
         if self._held:
             focus = replace(focus, pids=(*focus.pids, self._held.pid), follow=True)
         self._source.send(SetFocus(focus))
+        if self._stacks:
+            self._source.send(TakeStacks(self._tool.name, on=True))
         self._source.send(Load(self._tool.name, options))
         try:
             self._read()
@@ -270,7 +289,11 @@ class Run:
             raise BrokenPipeError
 
     def _learn(self, tick: Tick) -> None:
+        recent = self._recent.learn(tick.end, tick.names)
+        self._names |= recent
         for domain, names in tick.names.items():
+            if domain in recent:
+                continue
             known = self._names.setdefault(domain, {})
             known.update(names)
             while len(known) > _MOST_NAMES:

@@ -74,7 +74,7 @@ def _of_values(derived: Sequence[Value]) -> Cells:
         return derived  # type: ignore[return-value]
     if kinds <= {str, int, bool, type(None)} and len(kinds - {type(None)}) <= 1:  # 1 and True are equal
         return _looked_up({value: _scalar(value) for value in set(derived)}, derived)
-    if kinds <= {list}:
+    if kinds <= {list, type(None)}:
         return _lists(derived)  # type: ignore[arg-type]
     return [_scalar(value) for value in derived]
 
@@ -87,11 +87,13 @@ def _scalar(value: Any) -> str:
     return write(value)
 
 
-def _lists(derived: Sequence[list[Any]]) -> Cells:
-    """Lists as JSON; columns of few different ones (flags) share them, so each object is written once."""
+def _lists(derived: Sequence[list[Any] | None]) -> Cells:
+    """Lists as JSON; columns of few different ones (flags, stacks) share them, so each object is written once."""
     ids = list(map(id, derived))
     return _looked_up({number: _list(item) for number, item in dict(zip(ids, derived, strict=True)).items()}, ids)
 
 
-def _list(items: Iterable[Any]) -> str:
+def _list(items: Iterable[Any] | None) -> str:
+    if items is None:
+        return "null"
     return f"[{','.join([escape(item) if type(item) is str else _scalar(item) for item in items])}]"

@@ -179,7 +179,9 @@ def _arguments(value: Value) -> str:
 
 
 def _frames(value: Value) -> str:
-    return " › ".join(sanitise(str(frame)) for frame in value) if isinstance(value, list) else sanitise(str(value))
+    if not isinstance(value, list):
+        return sanitise(str(value))
+    return " › ".join(sanitise(str(frame)) for frame in value) or NOTHING
 
 
 def _number(write: Callable[[int], str] | Callable[[float], str]) -> Callable[[Value], str]:

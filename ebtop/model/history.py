@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ebtop.model.activity import Moment, amount
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
+from ebtop.model.told import Told
 from ebtop.tick import Gone, Message, Notice, Phase, ProcessDetails, Tick, ToolState, Vitals
-from ebtop.tool import Tool
+from ebtop.tool import Tool, Type
 
 DEFAULT_BUDGET = 64 << 20
 """Bytes that the ticks of all tools together may take."""
@@ -68,26 +70,45 @@ class _ToolHistory:
         self.state = ToolState(tool.name, Phase.IDLE)
         self.ticks: deque[Tick] = deque()
         self._activity: deque[Moment] = deque()
-        self.nbytes = 0
+        self._tick_bytes = 0
         self._sizes: deque[int] = deque()
         self._events = 0
         self._lost: Counter[str] = Counter()
         self._names = _Known()
+        self._told = {c.key: Told() for c in tool.columns if c.type is Type.STACK}
+        self._added = 0
         self._held: set[int] = set()  # ids of the events in `ticks`, for tools whose rows come late
         self._snapshot: ToolSnapshot | None = None
 
+    @property
+    def nbytes(self) -> int:
+        return self._tick_bytes + sum(told.nbytes for told in self._told.values())
+
     def add(self, tick: Tick) -> None:
+        tick = self._with_known_texts(tick)
         self.ticks.append(tick)
         self._activity.append(Moment(tick.end, amount(tick)))
         self._sizes.append(self._size(tick))
-        self.nbytes += self._sizes[-1]
+        self._tick_bytes += self._sizes[-1]
         self._events += tick.event_count
         self._lost.update(tick.lost)
         self._held |= self._ids(tick)
         for domain, names in tick.names.items():
+            if domain in self._told:
+                continue
             self._names.learn(domain, names, None if domain in self.late else NAMES_KEPT)
         self._learn_rows(tick)
         self._snapshot = None
+
+    def _with_known_texts(self, tick: Tick) -> Tick:
+        """Those that it tells again are held once."""
+        self._added += 1
+        again = {
+            domain: self._told[domain].learn(self._added, tick.names[domain])
+            for domain in self._told
+            if domain in tick.names
+        }
+        return replace(tick, names={**tick.names, **again}) if again else tick
 
     def set_state(self, state: ToolState) -> None:
         self.state = state
@@ -95,18 +116,24 @@ class _ToolHistory:
 
     def drop_oldest(self) -> None:
         """Give up the oldest tick."""
-        self._forget(self.ticks.popleft())
+        gone, serial = self.ticks.popleft(), self._added - len(self.ticks)
+        self._forget(gone)
+        for domain, told in self._told.items():
+            told.forget(serial, gone.names.get(domain, {}))
         self._activity.popleft()
-        self.nbytes -= self._sizes.popleft()
+        self._tick_bytes -= self._sizes.popleft()
         self._snapshot = None
 
     def snapshot(self) -> ToolSnapshot:
         if self._snapshot is None:
             self._snapshot = ToolSnapshot(
-                self.tool, self.state, tuple(self.ticks), self._names.frozen(), self._events, dict(self._lost),
+                self.tool, self.state, tuple(self.ticks), self._all_names(), self._events, dict(self._lost),
                 tuple(self._activity),
             )  # fmt: skip
         return self._snapshot
+
+    def _all_names(self) -> Mapping[str, Mapping[int, str | int]]:
+        return {**self._names.frozen(), **{domain: told.frozen() for domain, told in self._told.items()}}
 
     def _size(self, tick: Tick) -> int:
         learnt = sum(len(names) for names in tick.names.values())

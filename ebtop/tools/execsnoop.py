@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ebtop import eventstack
 from ebtop.tool import Attach, Batch, Column, Kind, Names, Probe, Ring, Slot, Tool, Type, Value, named, text
 
 
@@ -54,6 +55,18 @@ TOOL = Tool(
                 (Probe(Attach.RAW_TRACEPOINT, "sys_exit", "exec_failed_raw"),),
             ),
         ),
+        Slot(
+            "before",
+            (
+                (Probe(Attach.RAW_TRACEPOINT, "sched_prepare_exec", "exec_prepare_raw"),),
+                (
+                    Probe(Attach.TRACEPOINT, "syscalls:sys_enter_execve", "exec_begin_tracepoint"),
+                    Probe(Attach.TRACEPOINT, "syscalls:sys_enter_execveat", "exec_begin_tracepoint"),
+                ),
+                (Probe(Attach.RAW_TRACEPOINT, "sys_enter", "exec_begin_raw"),),
+            ),
+        ),
+        eventstack.SLOT,
         Slot("exit", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_exit", "exec_exit_raw"),),)),
     ),
     rings=(
@@ -62,6 +75,7 @@ TOOL = Tool(
         Ring("long_events", "exec_event_long", 2 << 20),
         Ring("huge_events", "exec_event_huge", 4 << 20),
         Ring("exits", "exec_exit", 1 << 20, role="rows", cleared=True),
+        *eventstack.RINGS,
     ),
     defines={"HUGE_ARGS": 262144},
     perf_buffer_defines={"HUGE_ARGS": 16384},
@@ -87,5 +101,7 @@ TOOL = Tool(
                derive=truncated),
         Column("cgroup", "CGROUP", Type.TEXT, "control group", 24, hidden=True, derive=named("cgroup", "cgroup")),
         Column("exec_id", "ID", Type.INT, "what ties the end of a program to its start", 12, hidden=True),
+        *eventstack.COLUMNS,
     ),
+    stacks=True,
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from ebtop import eventstack
 from ebtop.tool import Attach, Batch, Column, Kind, Names, Probe, Ring, Slot, Tool, Type, Value, named
 
 UNKNOWN = (1 << 64) - 1
@@ -99,12 +100,14 @@ TOOL = Tool(
                 ),
             ),
         ),
+        eventstack.SLOT,
     ),
     rings=(
         Ring("events", "open_event", 32 << 20, cleared=True),
         Ring("medium_events", "open_event_medium", 16 << 20, cleared=True),
         Ring("long_events", "open_event_long", 4 << 20),
         Ring("dirs", "dir_path", 1 << 19, role="names:dir"),
+        *eventstack.RINGS,
     ),
     group_by="path",
     columns=(
@@ -121,5 +124,7 @@ TOOL = Tool(
         Column("abspath", "ABSPATH", Type.PATH, "the file, from the root of the process", 40, hidden=True,
                derive=abspath),
         Column("cgroup", "CGROUP", Type.TEXT, "control group", 24, hidden=True, derive=named("cgroup", "cgroup")),
+        *eventstack.COLUMNS,
     ),
+    stacks=True,
 )  # fmt: skip

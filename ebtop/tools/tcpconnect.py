@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 
+from ebtop import eventstack
 from ebtop.tool import Attach, Batch, Column, Derive, Kind, Names, Probe, Ring, Slot, Tool, Type, Value, named
 
 
@@ -58,8 +59,9 @@ TOOL = Tool(
                 (Probe(Attach.RAW_TRACEPOINT, "sys_exit", "connect_exit_raw"),),
             ),
         ),
+        eventstack.SLOT,
     ),
-    rings=(Ring("events", "connect_event", 1 << 20, cleared=True),),
+    rings=(Ring("events", "connect_event", 1 << 20, cleared=True), *eventstack.RINGS),
     group_by="daddr",
     columns=(
         Column("ts", "TIME", Type.TIME, "when it was established or failed", 12, rank=2),
@@ -75,5 +77,7 @@ TOOL = Tool(
         Column("daddr", "DADDR", Type.TEXT, "their address", 24, rank=1, derive=address("daddr")),
         Column("dport", "DPORT", Type.INT, "their port", 5, rank=1),
         Column("cgroup", "CGROUP", Type.TEXT, "control group", 24, hidden=True, derive=named("cgroup", "cgroup")),
+        *eventstack.COLUMNS,
     ),
+    stacks=True,
 )  # fmt: skip

@@ -107,23 +107,28 @@ class Details(VerticalScroll, can_focus=False):
         """Lines break elsewhere now."""
         self._draw()
 
-    def show(self, fields: Sequence[tuple[str, str]], pid: int | None, process: ProcessDetails | None) -> None:
-        """Fields of the row, and of its process once they are known; drawn again only when they changed."""
+    def show(
+        self, fields: Sequence[tuple[str, str]], pid: int | None, process: ProcessDetails | None, note: str = ""
+    ) -> None:
+        """Fields of the row, and of its process once they are known, and a note; drawn again only when they changed."""
         known = process if process is not None and process.pid == pid else None
-        if (now := (tuple(fields), pid, known)) != self._shown:
+        if (now := (tuple(fields), pid, known, note)) != self._shown:
             self._shown = now
-            self._fields, self._pid, self._process = tuple(fields), pid, known
+            self._fields, self._pid, self._process, self._note = tuple(fields), pid, known, note
             self._draw()
 
     _fields: Sequence[tuple[str, str]] = ()
     _pid: int | None = None
     _process: ProcessDetails | None = None
+    _note = ""
 
     def _draw(self) -> None:
         if not self.is_mounted:
             return
         width = max(self.size.width - 3, 20)
         text = laid_out(self._fields, width, "dim") if self._fields else Text("nothing is selected", style="dim")
+        if self._note:
+            text.append(f"\n{self._note}", style="dim")
         if self._process is not None:
             text.append("\n").append_text(laid_out(list(process_fields(self._process)), width, "dim"))
         elif self._pid is not None:

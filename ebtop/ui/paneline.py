@@ -41,6 +41,7 @@ def parts(snapshot: ToolSnapshot, key: str, gone: str | None) -> list[list[Part]
         why = Part(f"▲ {sanitise(gone)}", "warn")
         return [[head, why, Part("what was seen stays; R starts it again", rank=5)], [head, why]]
     end = _measured(recent, tool.kind) if state.phase is not Phase.FAILED and gone is None else []
+    end += [Part("stacks on", "accent")] if state.stacks else []
     lost = sum(snapshot.lost.values())
     end.append(Part(f"lost {count(lost)} ▲" if lost else "lost 0", "warn" if lost else "dim"))
     long, short = probe_names(state.probes), probe_names(state.probes, short=True)

@@ -233,6 +233,11 @@ class Panes(DrillDown):
         if event.view is self.view:
             self.dashboard.reader.look(event.view, event.view.wanted)
 
+    @on(ToolView.StacksAsked)
+    def _stacks_asked(self) -> None:
+        if self._snapshot is not None:
+            self.dashboard.reader.turn_stacks(self._snapshot.tools[self.current].state)
+
     @on(ToolView.Selected)
     def _selected(self, event: ToolView.Selected) -> None:
         details, pid = self.query_one(Details), event.view.selected_pid()
@@ -249,7 +254,7 @@ class Panes(DrillDown):
             return
         pid = view.selected_pid()
         known = self._snapshot.processes.get(pid) if self._snapshot and pid is not None else None
-        details.show(view.selected_fields(), pid, known)
+        details.show(view.selected_fields(), pid, known, view.selected_note())
         if pid != self._resolved:
             self._resolved = pid
             if self._resolving is not None:

@@ -18,7 +18,7 @@ from textual.message import Message as ScreenMessage
 from ebtop.model.history import DEFAULT_BUDGET, History
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
 from ebtop.source import Source
-from ebtop.tick import Command, Focus, Gone, Load, Message, Phase, SetFocus, ToolState
+from ebtop.tick import Command, Focus, Gone, Load, Message, Phase, SetFocus, TakeStacks, ToolState
 from ebtop.tool import Tool
 from ebtop.ui.cost import OwnCost
 
@@ -130,6 +130,7 @@ class Reader:
         self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._cost = OwnCost()
         self._focus: Focus | None = None
+        self._stacks: dict[str, bool] = {}  # by tool, what was asked for
         self._look: _Look | None = None
         self._shown: Shown | None = None
         self._frozen: Snapshot | None = None
@@ -171,6 +172,11 @@ class Reader:
             self._focus = command.focus
         self._source.send(command)
 
+    def turn_stacks(self, state: ToolState) -> None:
+        """Have the other than what was asked for last, or is so: the stacks of a tool's events taken, or not."""
+        on = self._stacks[state.tool] = not self._stacks.get(state.tool, state.stacks)
+        self._source.send(TakeStacks(state.tool, on))
+
     def restart(self, source: Source, first: str) -> None:
         """Go on with another source; what is held stays."""
         self._source, self._started = source, time.monotonic()
@@ -178,6 +184,8 @@ class Reader:
         self._attach(source, first)
         if self._focus is not None:
             source.send(SetFocus(self._focus))
+        for tool, on in self._stacks.items():
+            source.send(TakeStacks(tool, on))
 
     def stop(self) -> None:
         """End the source and the threads."""

@@ -51,8 +51,10 @@ class StreamView(ToolView, can_focus=False):
         Binding("s", "sort", "Sort", id="stream.sort", tooltip="Sort by a column"),
         Binding("r", "reverse", "Reverse", id="stream.reverse", tooltip="Turn the order round"),
         Binding("g", "group", "Group", id="stream.group", tooltip="Count the events by a column: a top of them"),
+        Binding("k", "stacks", "Stacks", id="stream.stacks",
+                tooltip="Take the stack of each event, from now on, or no longer"),
         Binding("w", "window", "Window", id="stream.window", tooltip="How far back the top counts", show=False),
-    ]
+    ]  # fmt: skip
     help_text: ClassVar[str] = (
         "Rows come in at the bottom. While the cursor is on the last row it follows them; move up to stay where you "
         "are, End to follow again. Failed calls carry the error's name in the warning colour.\n"
@@ -61,7 +63,10 @@ class StreamView(ToolView, can_focus=False):
         "(latency). Durations take ns, us, ms, s; sizes k, M, G. A bare word is looked for in every text. Quote what "
         "has blanks.\n"
         "g counts the events by a column; Enter on a row of that top filters by its value, w changes how far back it "
-        "counts, Esc leaves it. Sorting looks at the newest events only when there are very many, and says so."
+        "counts, Esc leaves it. Sorting looks at the newest events only when there are very many, and says so.\n"
+        "The stack of an event, where it was taken, is among its details and a column like others: stack~main filters "
+        "by it. Functions without a name stay as [unknown] with their file; a function that was built without frame "
+        "pointers hides the one that called it."
     )
 
     def __init__(self, tool: Tool) -> None:
@@ -71,6 +76,7 @@ class StreamView(ToolView, can_focus=False):
         self.wanted: object | None = Query()
         self._table = Table()
         self._bar = FilterBar(lambda text: parse(tool, text))
+        self._taken = False  # stacks are being taken, as of what is shown
         self._fresh = False  # the next model is of another kind: its cursor begins at the live end
 
     @property
@@ -93,7 +99,7 @@ class StreamView(ToolView, can_focus=False):
 
     def show(self, snapshot: ToolSnapshot, result: object | None) -> None:
         """Rows or top into the table."""
-        del snapshot
+        self._taken = snapshot.state.stacks
         if result is None:
             return
         query, found = cast("tuple[Query, Rows | Top]", result)
@@ -144,7 +150,8 @@ class StreamView(ToolView, can_focus=False):
             cells = model.cells(row, [h.key for h in model.headings])
             return [(h.title.lower(), c.text) for h, c in zip(model.headings, cells, strict=True)]
         event = self._event(cast("StreamModel", model), row)
-        return [(c.key, full(c, event[c.key])) for c in self.tool.columns] if event else ()
+        known = (c for c in self.tool.columns if event.get(c.key) is not None or c.type is not Type.STACK)
+        return [(c.key, full(c, event[c.key])) for c in known] if event else ()
 
     def _event(self, model: StreamModel, row: int) -> dict[str, Value]:
         """All values of an event by key, the hidden ones too; {} when it is held no more."""
@@ -163,6 +170,31 @@ class StreamView(ToolView, can_focus=False):
             return [*found, fields_line(self.selected_fields())]
         event = self._event(cast("StreamModel", model), row)
         return event_copies(self.tool, event, directory) if event else ()
+
+    def selected_note(self) -> str:
+        """Why an event has no stack, and how to get those of others."""
+        model, row = self._table.model, self._table.cursor
+        if not self.tool.stacks or row is None or not isinstance(model, StreamModel):
+            return ""
+        if any(model.value(row, c.key) is not None for c in self.tool.columns if c.type is Type.STACK):
+            return ""
+        if self._taken:
+            return "the stack of this event was not taken"
+        keys = (
+            self.app.get_key_display(a.binding)
+            for a in self.screen.active_bindings.values()
+            if a.binding.id == "stream.stacks"
+        )
+        return f"{next(keys, 'k')} takes the stack of each event from now on"
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Stacks can be asked for where the tool can take them."""
+        del parameters
+        return self.tool.stacks if action == "stacks" else True
+
+    def action_stacks(self) -> None:
+        """Take the stacks of events, or no longer."""
+        self.post_message(self.StacksAsked())
 
     def keyboard_target(self) -> Widget:
         """The rows."""

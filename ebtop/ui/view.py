@@ -88,6 +88,9 @@ class ToolView(Widget, can_focus=True):
         part = self.narrow(part) if self.narrow is not None else part
         return part, self.prepare(part, wanted)
 
+    class StacksAsked(Message):
+        """The user wants the stacks of events taken from now on, or no longer."""
+
     def prepare(self, snapshot: ToolSnapshot, wanted: object | None) -> object | None:
         """What `show` needs, computed in the reader thread; see the module's text for what it may touch."""
         del snapshot, wanted
@@ -110,6 +113,10 @@ class ToolView(Widget, can_focus=True):
         is known."""
         del directory
         return ()
+
+    def selected_note(self) -> str:
+        """What there might be to know beside the fields: a line of plain text, "" for none."""
+        return ""
 
     def back(self) -> bool:
         """Esc: leave the innermost of the view's own states (a group, a filter, a zoom); False if there is none."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ebtop import registry
+from ebtop import eventstack, registry
 from ebtop.tick import (
     Ancestor,
     Command,
@@ -33,6 +33,7 @@ from ebtop.tick import (
     SetFocus,
     Stack,
     Stop,
+    TakeStacks,
     Tick,
     ToolState,
     Vitals,
@@ -45,6 +46,7 @@ START = 1_795_000_000 * SECOND
 
 COMMON: list[tuple[str, Any]] = [
     ("ts", "u8"), ("cgroup", "u8"), ("pid", "u4"), ("tid", "u4"), ("uid", "u4"), ("ret", "i4"), ("comm", "S16"),
+    ("stack_id", "u8"),
 ]  # fmt: skip
 OPEN_FIELDS: list[tuple[str, Any]] = [("latency_ns", "u8"), ("dir", "u8"), ("flags", "u4"), ("mode", "u4")]
 EXEC_FIELDS: list[tuple[str, Any]] = [
@@ -78,6 +80,16 @@ ARGVS = (
     (b"python3", b"render.py", b"--out", b"/tmp/out dir"), (b"printf", b"\x1b[31mred\x1b[0m", b""), (b"/bin/true",),
 )  # fmt: skip
 CGROUPS = {1: "/system.slice/nginx.service", 2: "/user.slice/user-1000.slice", 3: "/docker/3f2a"}
+STACKS: dict[str, list[list[str]]] = {
+    "stack": [
+        ["_start", "main", "load_config", "open64"],
+        ["_start", "main", "run", "std::map<int, std::string>::at", "[unknown] libodd.so"],
+        ["start_thread", "worker\x1b]0;owned\x07", "connect_to_backend"],
+        [],
+    ],
+    "kstack": [["entry_SYSCALL_64", "do_syscall_64"], ["entry_SYSCALL_64", "do_syscall_64", "__x64_sys_connect"]] * 2,
+}
+"""By domain; the stack with the id n + 1 is number n."""
 DIRS = {1: "/srv/app", 2: "/tmp/\x1bdir"}
 
 
@@ -172,7 +184,7 @@ def histograms(tool: Tool, count: int, rng: np.random.Generator) -> tuple[Histog
     return tuple(found)
 
 
-def stacks(rng: np.random.Generator) -> tuple[Stack, ...]:
+def samples(rng: np.random.Generator) -> tuple[Stack, ...]:
     """On-CPU samples."""
     kernel = (Frame("entry_SYSCALL_64", "kernel", True), Frame("vfs_read", "kernel", True))
     shapes = (
@@ -190,8 +202,22 @@ def stacks(rng: np.random.Generator) -> tuple[Stack, ...]:
     return tuple(found)
 
 
-def tick(tool: Tool, number: int, rate: int, seed: int = 7, start: int = START) -> Tick:
+def with_stacks(found: Tick) -> Tick:
+    """The tick as if stacks had been taken; of some events they could not be."""
+    count = len(STACKS["stack"])
+    for batch in found.events:
+        batch["stack_id"] = np.arange(len(batch)) % (count + 1)
+    told = {domain: {n + 1: eventstack.written(frames) for n, frames in enumerate(STACKS[domain])} for domain in STACKS}
+    return replace(found, names={**found.names, **told})
+
+
+def tick(tool: Tool, number: int, rate: int, seed: int = 7, start: int = START, *, stacks: bool = False) -> Tick:
     """What a tool produced in second `number`; the same for the same arguments."""
+    found = _tick(tool, number, rate, seed, start)
+    return with_stacks(found) if stacks and tool.stacks else found
+
+
+def _tick(tool: Tool, number: int, rate: int, seed: int, start: int) -> Tick:
     rng = np.random.default_rng([seed, number, len(tool.name)])
     begin = start + number * SECOND
     names = {"cgroup": CGROUPS, "dir": DIRS}
@@ -201,7 +227,7 @@ def tick(tool: Tool, number: int, rate: int, seed: int = 7, start: int = START) 
     if tool.kind is Kind.HISTOGRAM:
         return Tick(**common_parts, histograms=histograms(tool, rate, rng), cost=Cost(rate * 300, rate))
     if tool.kind is Kind.STACKS:
-        return Tick(**common_parts, stacks=stacks(rng), cost=Cost(99 * 4000, 99))
+        return Tick(**common_parts, stacks=samples(rng), cost=Cost(99 * 4000, 99))
     if tool.row_key:
         count = max(min(rate // 20, 500), 5)
         batch = execs(count, begin, rng, first_id=number * 1000 + 1)
@@ -228,10 +254,10 @@ def vitals(focus: Focus | None = None) -> Vitals:
                   len(focus.pids) if focus else 0)  # fmt: skip
 
 
-def running(tool: Tool) -> ToolState:
+def running(tool: Tool, *, stacks: bool = False) -> ToolState:
     """A tool that was attached."""
     probes = tuple(str(p) for slot in tool.slots for p in slot.alternatives[0])
-    return ToolState(tool.name, Phase.RUNNING, probes)
+    return ToolState(tool.name, Phase.RUNNING, probes, stacks=stacks)
 
 
 class Scripted:
@@ -276,6 +302,7 @@ class Synthetic(Scripted):
         self._focus = Focus()
         self._first: dict[str, Tick] = {}
         self._since: dict[str, int] = {}
+        self._stacks: set[str] = set()
 
     def send(self, command: Command) -> None:
         """Do as told."""
@@ -283,7 +310,10 @@ class Synthetic(Scripted):
         match command:
             case Load():
                 self._loaded.append(self._tools[command.tool])
-                self.say(running(self._tools[command.tool]))
+                self.say(running(self._tools[command.tool], stacks=command.tool in self._stacks))
+            case TakeStacks():
+                (self._stacks.add if command.on else self._stacks.discard)(command.tool)
+                self.say(running(self._tools[command.tool], stacks=command.on))
             case SetFocus():
                 self._focus = command.focus
                 self.say(vitals(self._focus), Notice(f"focus: {self._focus}"))
@@ -315,7 +345,7 @@ class Synthetic(Scripted):
         since = self._since.setdefault(tool.name, number)  # the first tick of a tool is always number 0
         number, begin = number - since, begin + since * SECOND
         if self._rate < 50_000 or tool.kind is not Kind.EVENTS or tool.row_key:
-            return tick(tool, number, self._rate, start=begin)
+            return tick(tool, number, self._rate, start=begin, stacks=tool.name in self._stacks)
         first = self._first.get(tool.name) or tick(tool, number, self._rate, start=begin)
         self._first[tool.name] = first
         shift = begin + number * SECOND - first.start

@@ -1,0 +1,75 @@
+"""Long texts that ticks tell again and again (stacks): each held once, as long as a tick that told it is held."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from ebtop.tool import Names
+
+_ENTRY_BYTES = 200  # about what an entry takes beside its text
+
+
+class Told:
+    """Texts by id, of one domain. `nbytes` is about what they take."""
+
+    def __init__(self) -> None:
+        self.texts: dict[int, str | int] = {}
+        self.nbytes = 0
+        self._last: dict[int, int] = {}  # which tick told it last
+        self._copy: Mapping[int, str | int] | None = {}
+
+    def frozen(self) -> Mapping[int, str | int]:
+        """A copy that never changes: the same one again while all is the same."""
+        if self._copy is None:
+            self._copy = dict(self.texts)
+        return self._copy
+
+    def learn(self, serial: int, names: Mapping[int, str | int]) -> dict[int, str | int]:
+        """Take over what tick number `serial` tells: the same names, with the texts that are held already."""
+        same: dict[int, str | int] = {}
+        for key, text in names.items():
+            known = self.texts.get(key)
+            if known != text:
+                self._drop(key)
+                self.texts[key] = known = text
+                self._copy = None
+                self.nbytes += len(str(text)) + _ENTRY_BYTES
+            same[key] = known
+            self._last[key] = serial
+        return same
+
+    def forget(self, serial: int, names: Mapping[int, str | int]) -> None:
+        """That tick is held no more: give up what no later one told."""
+        for key in names:
+            if self._last.get(key, serial) <= serial:
+                self._drop(key)
+
+    def _drop(self, key: int) -> None:
+        self._last.pop(key, None)
+        text = self.texts.pop(key, None)
+        if text is not None:
+            self._copy = None
+            self.nbytes -= len(str(text)) + _ENTRY_BYTES
+
+
+class Recent:
+    """Texts of the last seconds, for who writes events as they come: what is in use is told again every second."""
+
+    def __init__(self, domains: Iterable[str], keep_ns: int = 5_000_000_000) -> None:
+        self._keep_ns = keep_ns
+        self._told = {domain: Told() for domain in domains}
+        self._ticks: deque[tuple[int, int, Names]] = deque()
+        self._serial = 0
+
+    def learn(self, end: int, names: Names) -> dict[str, dict[int, str | int]]:
+        """Take over what a tick that ended then (Unix ns) tells: all that is known now, by domain."""
+        self._serial += 1
+        for domain, told in self._told.items():
+            told.learn(self._serial, names.get(domain, {}))
+        self._ticks.append((self._serial, end, {domain: names.get(domain, {}) for domain in self._told}))
+        while self._ticks and self._ticks[0][1] < end - self._keep_ns:
+            serial, _, gone = self._ticks.popleft()
+            for domain, told in self._told.items():
+                told.forget(serial, gone.get(domain, {}))
+        return {domain: told.texts for domain, told in self._told.items()}
