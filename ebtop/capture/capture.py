@@ -19,17 +19,15 @@ from queue import Empty, Queue
 
 from ebtop import capability, registry
 from ebtop.arena import ArenaWriter, Descriptors
-from ebtop.capture import private, statistics, tracefs
-from ebtop.capture.btf import BtfError, KernelTypes
+from ebtop.capture import kerneltypes, private, statistics, tracefs
 from ebtop.capture.commands import check, chosen_options
 from ebtop.capture.compiler import Compilers
-from ebtop.capture.distroheaders import REMEDY, HeaderTypes, kernel_types
+from ebtop.capture.distroheaders import REMEDY
 from ebtop.capture.focusmaps import FocusError, FocusMaps
-from ebtop.capture.headers import offsets_header, used_members, write_tree
 from ebtop.capture.identities import KnownIdentities
 from ebtop.capture.loader import Loaded, Request, online_cpus
 from ebtop.capture.processes import Processes
-from ebtop.capture.program import Program, all_sources
+from ebtop.capture.program import Program
 from ebtop.capture.running import Running, tasks_of
 from ebtop.capture.stopwatch import Stopwatch
 from ebtop.capture.tasks import Tasks
@@ -89,26 +87,13 @@ class Capture:
         self._reason = ""
         self._poll = select.epoll()
         self._no_tracefs = tracefs.ensure()
-        self._no_headers = ""
-        self._types: dict[str, int] = {}
-        self._headers = self._make_headers()
+        self._kernel = kerneltypes.learn()
+        if self._kernel.note:
+            self._output.send(Notice(self._kernel.note))
         self._stopwatch = Stopwatch(settings.measure, partial(statistics.ask, keeper))
         self._exclude_ourselves()
         threading.Thread(target=self._read_commands, args=(commands,), daemon=True).start()
         threading.Thread(target=self._drain, daemon=True).start()
-
-    def _make_headers(self) -> str:
-        """The path of the header tree, "" when there is none."""
-        sources = all_sources()
-        try:
-            types, note = kernel_types(struct for struct, _member in used_members(sources))
-            if note:
-                self._output.send(Notice(note))
-            self._types = {str(probe): _type_id(types, probe) for probe in _typed_probes()}
-            return str(write_tree(offsets_header(types, sources)))
-        except (BtfError, OSError) as error:
-            self._no_headers = str(error)
-            return ""
 
     # The other two threads
 
@@ -203,8 +188,8 @@ class Capture:
         except LookupError as error:
             yield Notice(str(error), error=True)
             return
-        if not self._headers:
-            yield self._failed(command.tool, self._no_headers, REMEDY)
+        if not self._kernel.headers:
+            yield self._failed(command.tool, self._kernel.why, REMEDY)
             return
         try:
             options = chosen_options(tool, command.options)
@@ -233,11 +218,11 @@ class Capture:
             text=program.text,
             slots=[(slot.name, [list(a) for a in slot.alternatives]) for slot in slots],
             defines=program.defines | tool_defines(options),
-            headers=self._headers,
+            headers=self._kernel.headers,
             shared=list(self._focus.shared),
             maps=wanted_maps(tool) if tool else [],
             frequency=options.get("frequency", 0),
-            types={str(p): self._types.get(str(p), 0) for p in probes_of(slots) if p.kind in _TYPED},
+            types=self._kernel.of(probes_of(slots)),
         )
         self._loading[name] = program
         self._compilers.ask(request, self._focus.shared)
@@ -373,18 +358,6 @@ class Capture:
         time.sleep(0.005)  # programs that are running now finish their record
         self._tick()
         self._output.send(Gone(self._reason))
-
-
-_TYPED = frozenset({Attach.TP_BTF, Attach.ITER})
-
-
-def _typed_probes() -> set[Probe]:
-    """All probes of any tool whose programs are loaded by a type's id."""
-    return {p for tool in registry.tools() for p in probes_of(tool.slots) if p.kind in _TYPED}
-
-
-def _type_id(types: KernelTypes | HeaderTypes, probe: Probe) -> int:
-    return types.iterator_id(probe.target) if probe.kind is Attach.ITER else types.tracepoint_id(probe.target)
 
 
 _FOLLOW_SLOTS = (

@@ -136,8 +136,9 @@ class _ToolHistory:
         return {**self._names.frozen(), **{domain: told.frozen() for domain, told in self._told.items()}}
 
     def _size(self, tick: Tick) -> int:
-        learnt = sum(len(names) for names in tick.names.values())
-        letters = sum(len(name) for names in tick.names.values() for name in names.values() if isinstance(name, str))
+        names = [names for domain, names in tick.names.items() if domain not in self._told]
+        learnt = sum(map(len, names))
+        letters = sum(len(name) for known in names for name in known.values() if isinstance(name, str))
         late = len(tick.rows) * (len(self.late) + 1) if tick.rows is not None and self.late else 0
         return tick.nbytes + _NAME_BYTES * (learnt + late) + letters
 

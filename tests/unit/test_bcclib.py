@@ -97,7 +97,7 @@ def test_functions_go_by_their_own_names(
 
 def test_a_typed_tracepoint_takes_a_type_and_a_function(side: Side) -> None:
     program = Bcc(side.module).compile(PROGRAM, [])
-    with pytest.raises(BccError, match="BTF has no tracepoint nope"):
+    with pytest.raises(BccError, match="BTF has no tp_btf:nope"):
         program.load(Probe(Attach.TP_BTF, "nope", "by_raw"))
     with pytest.raises(BccError, match="no function for tp_btf:sched_switch"):
         program.load(Probe(Attach.TP_BTF, "sched_switch", "elsewhere"), 7)
