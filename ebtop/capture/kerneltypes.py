@@ -1,4 +1,4 @@
-"""What programs are compiled and loaded with that is this kernel's own: layouts of its structs, numbers of its types."""
+"""What programs are built with that is this kernel's own: the layouts of its structs, the numbers of its types."""
 
 from __future__ import annotations
 
