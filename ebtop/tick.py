@@ -111,7 +111,8 @@ class Attempt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ToolState:
-    """Where a tool stands; `reason` and `remedy` are set when it failed. `stacks`: its events carry their stacks."""
+    """Where a tool stands; `reason` and `remedy` are set when it failed. `stacks`: its events carry their stacks.
+    `options`: the values of the tool's options that it runs with."""
 
     tool: str
     phase: Phase
@@ -120,6 +121,7 @@ class ToolState:
     reason: str = ""
     remedy: str = ""
     stacks: bool = False
+    options: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

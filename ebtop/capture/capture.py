@@ -94,6 +94,7 @@ class Capture:
         self._cost = OwnCost(settings.screen_pid)
         self._running: dict[str, Running] = {}
         self._loading: dict[str, Program] = {}
+        self._options: dict[str, dict[str, int]] = {}
         self._following: Loaded | None = None
         self._stopping = False
         self._reason = ""
@@ -215,7 +216,7 @@ class Capture:
             yield self._failed(command.tool, self._no_headers, REMEDY)
             return
         try:
-            options = chosen_options(tool, command.options)
+            options = self._options[tool.name] = chosen_options(tool, command.options)
         except ValueError as error:
             yield self._failed(command.tool, str(error), "")
             return
@@ -282,7 +283,8 @@ class Capture:
         tracer.watch(self._poll)
         self._stopwatch.soon()
         self._running[name] = Running(tracer, TickMaker(tracer, self._symbols, self._identities))
-        self._output.send(ToolState(name, Phase.RUNNING, tuple(loaded.probes), tried))
+        options = self._options[name]
+        self._output.send(ToolState(name, Phase.RUNNING, tuple(loaded.probes), tried, options=options))
         return True
 
     def _remedy(self) -> str:

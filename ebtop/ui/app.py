@@ -23,6 +23,7 @@ from ebtop.ui.filterbar import FilterBar
 from ebtop.ui.help import Help
 from ebtop.ui.panes import Panes, panes_class
 from ebtop.ui.reader import Reader, Refreshed
+from ebtop.ui.saveas import SaveAs
 from ebtop.ui.table import Table
 from ebtop.ui.terminal import Terminal
 from ebtop.ui.views import view_class
@@ -170,6 +171,7 @@ def bindings_by_scope(tools: Sequence[Tool], panes: type[Panes]) -> Mapping[str,
         Table,
         FilterBar,
         Choose,
+        SaveAs,
         Help,
     ]
     return {cls.__name__: [b for b in _bindings(cls) if b.id] for cls in classes}

@@ -22,9 +22,9 @@ from ebtop.ui.details import Details
 from ebtop.ui.header import Header
 from ebtop.ui.help import Help, help_text
 from ebtop.ui.keyline import KeyLine
-from ebtop.ui.lookback import LookBack
 from ebtop.ui.paneline import PaneLine
 from ebtop.ui.reader import Reader, Refreshed
+from ebtop.ui.saving import Saving
 from ebtop.ui.tabs import Tabs
 from ebtop.ui.timebar import TimeBar
 from ebtop.ui.trouble import Trouble
@@ -39,7 +39,7 @@ _RESOLVE_AFTER_S = 0.12
 """The process under the cursor is looked up when the cursor has rested for so long."""
 
 
-class Panes(LookBack):
+class Panes(Saving):
     """The dashboard's one screen; help and choices lie on top of it."""
 
     TITLE = "ebtop"
@@ -97,6 +97,11 @@ class Panes(LookBack):
     def activity(self) -> Sequence[Moment]:
         """That of the pane that is shown, until now."""
         return self._snapshot.tools[self.current].activity if self._snapshot and self.current else ()
+
+    @property
+    def moment(self) -> Snapshot | None:
+        """What is shown, now or as it was."""
+        return self._frozen or self._snapshot
 
     def moved(self) -> None:
         """Another moment is looked at."""

@@ -22,13 +22,16 @@ lost), the reasons when the tool failed, the details and the footer: a view draw
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.message import Message
 from textual.widget import Widget
 
 from ebtop.model.snapshot import ToolSnapshot
 from ebtop.tool import Tool
+
+if TYPE_CHECKING:
+    from ebtop.export.shown import Exports
 
 
 class ToolView(Widget, can_focus=True):
@@ -82,6 +85,12 @@ class ToolView(Widget, can_focus=True):
     def selected_fields(self) -> Sequence[tuple[str, str]]:
         """All that is known of what is selected, as names and sanitised texts, for the details; () if nothing is."""
         return ()
+
+    def exportable(self, snapshot: ToolSnapshot) -> Exports:
+        """What is shown of the snapshot, by the formats that it can be written in. Cheap, and in the UI thread; each
+        writes in another one, and must use nothing of the view that changes."""
+        del snapshot
+        return {}
 
     def back(self) -> bool:
         """Esc: leave the innermost of the view's own states (a group, a filter, a zoom); False if there is none."""
