@@ -38,7 +38,7 @@ class NewFile:
             for place in self._places():
                 self._made.append(_create(place))
         except OSError as error:
-            self._remove()
+            self.remove()
             if isinstance(error, PlaceError):
                 raise
             raise PlaceError(f"cannot write {str(path)!r}: {error.strerror}") from error
@@ -62,7 +62,8 @@ class NewFile:
                 if _inode(place.lstat()) == made and place.lstat().st_size == 0:
                     place.unlink()
 
-    def _remove(self) -> None:
+    def remove(self) -> None:
+        """Remove all that was made and is still there."""
         for place, made in zip(self._places(), self._made, strict=False):
             with contextlib.suppress(OSError):
                 if _inode(place.lstat()) == made:

@@ -111,6 +111,10 @@ class RecordingWriter:
         self._database.close()
         self._file.clean()
 
+    def remove(self) -> None:
+        """Take the file away again: there is nothing in it. It must be closed."""
+        self._file.remove()
+
     def _begin(self, focus: str) -> None:
         machine = os.uname()
         meta = {
