@@ -29,7 +29,6 @@ WATCHED_S, UNWATCHED_S = 0.25, 1.0
 """Between two ticks: where somebody waits for lines, and where they go to a file, as each tick has its price."""
 MOST_BACKLOG = 768 << 20
 """Bytes of records that may wait while they are written (5.9 million opens); an eighth of the memory at most."""
-_MOST_NAMES = 100_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -149,6 +148,7 @@ class Run:
     ) -> None:
         from ebtop.export.accumulate import Accumulator
         from ebtop.export.formats import FORMATS
+        from ebtop.export.known import KnownNames
         from ebtop.export.summary import Tally
 
         self._tool, self._source, self._stream, self._held = tool, source, stream, held
@@ -157,7 +157,7 @@ class Run:
         self._exporter = FORMATS[args.format](stream)
         self._accumulator = Accumulator(args.by)
         self._tally = Tally(tool.name)
-        self._names: dict[str, dict[int, str | int]] = {}
+        self._known = KnownNames()
         self._state: ToolState | None = None
         self._written_at = 0
 
@@ -208,10 +208,10 @@ class Run:
         from ebtop.tool import Kind
 
         self._tally.add(tick)
-        self._learn(tick)
+        self._known.learn(tick)
         self._notice_a_reader_that_left()
         if self._tool.kind is Kind.EVENTS:
-            self._exporter.tick(self._tool, tick, self._names)
+            self._exporter.tick(self._tool, tick, self._known.names)
             return
         self._accumulator.add(tick)
         self._written_at = self._written_at or tick.start
@@ -225,18 +225,11 @@ class Run:
         if any(event & select.POLLERR for _fd, event in poll.poll(0)):
             raise BrokenPipeError
 
-    def _learn(self, tick: Tick) -> None:
-        for domain, names in tick.names.items():
-            known = self._names.setdefault(domain, {})
-            known.update(names)
-            while len(known) > _MOST_NAMES:
-                del known[next(iter(known))]
-
     def _flush(self) -> None:
         whole = self._accumulator.take()
         if whole:
             self._written_at = whole.end
-            self._exporter.tick(self._tool, whole, self._names)
+            self._exporter.tick(self._tool, whole, self._known.names)
 
     def _end(self) -> None:
         probes = self._state.probes if self._state else ()

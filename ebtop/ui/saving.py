@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +13,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from ebtop.model.format import count
+from ebtop.model.format import count, duration
 from ebtop.model.snapshot import Snapshot
 from ebtop.sanitise import sanitise
 from ebtop.ui.lookback import LookBack
@@ -79,6 +80,9 @@ class Saving(LookBack):
         for name, export in view.exportable(moment.tools[self.current]).items():
             file = f"ebtop-{self.current}-{at}{SUFFIXES[name]}"
             ways.append((Choice(name, ABOUT[name], file), partial(_write_export, export)))
+        if any(tool.ticks for tool in moment.tools.values()):
+            about = "all that is held of all tools, for `ebtop replay`"
+            ways.append((Choice(RECORDING, about, f"ebtop-{at}{_SUFFIX}"), partial(_write_recording, moment)))
         return ways
 
     def _save(self, writers: dict[str, Write], chosen: tuple[str, str] | None) -> None:
@@ -112,3 +116,15 @@ def _write_export(export: Export, path: str) -> str:
         written = export.write(stream)
     missing = f"; {count(export.lost)} lost are not among them" if export.lost else ""
     return f"{written:,} {export.what}{missing}"
+
+
+def _write_recording(snapshot: Snapshot, path: str) -> str:
+    from ebtop.record.held import save
+
+    if os.path.lexists(path):  # the writer says so too, in the words of the command line
+        raise FileExistsError(path)
+    written = save(path, snapshot)
+    seconds = max(tick.end for tool in snapshot.tools.values() for tick in tool.ticks) - min(
+        tick.start for tool in snapshot.tools.values() for tick in tool.ticks
+    )
+    return f"{written:,} intervals of {duration(seconds)}"
