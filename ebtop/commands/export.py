@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ebtop import arguments, privilege
@@ -129,7 +131,7 @@ class Export:
     def _open(self) -> BinaryIO:
         """Raises UsageError, also for a file that would be lost before it was read."""
         output = self._args.output
-        if output is not None and os.path.exists(output) and os.path.samefile(output, self._recording.path):
+        if output is not None and _is_same(output, self._recording.path):
             raise UsageError(f"{output!r} is the recording itself")
         return open_output(output)
 
@@ -157,3 +159,9 @@ class Export:
             write_tables(
                 exporter, self._ticks(tools), named, self._recording.states, self._args.by, self._args.interval
             )
+
+
+def _is_same(output: str, recording: Path) -> bool:
+    with contextlib.suppress(OSError):  # whoever opens it says what is wrong with it
+        return Path(output).samefile(recording)
+    return False

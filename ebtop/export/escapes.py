@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+UNNAMED = "[unnamed]"
+"""What stands for an empty name, which readers would leave out or take for a fault."""
+
 _NO_TEXT = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 

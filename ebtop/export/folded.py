@@ -9,14 +9,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from ebtop.export.escapes import escape, escaped
+from ebtop.export.escapes import UNNAMED, escape, escaped
 from ebtop.export.exporter import ByteStream, encoding
 from ebtop.export.stackcounts import StackCounts
 from ebtop.sanitise import sanitise
 from ebtop.tick import Frame, Stack
-
-UNNAMED = "[unnamed]"
-"""What stands for an empty name, which readers would leave out or take for a fault."""
 
 _KERNEL = "_[k]"
 _PART = re.compile(r";|^\s|\s$")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator
 
-from ebtop.export.escapes import escaped
+from ebtop.export.escapes import UNNAMED, escaped
 from ebtop.export.exporter import ByteStream
 from ebtop.export.protobuf import block, number, numbers
 from ebtop.export.stackcounts import StackCounts
@@ -65,7 +65,7 @@ class _Message:
 
     def _sample(self, stack: Stack) -> bytes:
         values = [stack.count, *([stack.count * self._counts.period_ns] if self._counts.period_ns else [])]
-        comm = number(1, self._texts["comm"]) + number(2, self._texts[escaped(stack.comm)])
+        comm = number(1, self._texts["comm"]) + number(2, self._texts[escaped(stack.comm) or UNNAMED])
         pid = number(1, self._texts["pid"]) + number(3, stack.pid)
         leaf_first = (self._location(frame) for frame in reversed(stack.frames))
         return numbers(1, leaf_first) + numbers(2, values) + block(3, comm) + block(3, pid)
@@ -79,7 +79,7 @@ class _Message:
             module = "[kernel]" if frame.kernel else escaped(frame.module) if frame.module else ""
             mapping = number(2, self._mappings[module]) if module else b""
             yield block(_LOCATION, number(1, place) + mapping + block(4, number(1, place)))
-            name, file = self._texts[escaped(frame.name)], self._texts[module]
+            name, file = self._texts[escaped(frame.name) or UNNAMED], self._texts[module]
             yield block(_FUNCTION, number(1, place) + number(2, name) + number(3, name) + number(4, file))
 
     def _mapping(self, name: str, place: int) -> bytes:
