@@ -108,10 +108,8 @@ class Export:
         fit = [tool for tool in fitting(known, format_) if name in {None, tool.name}]
         if not fit:
             whose = [tool.name for tool in fitting(known, format_)]
-            raise UsageError(
-                f"{format_} is for stacks, and {name or 'no tool in the recording'} has none; "
-                + (f"--tool {' or '.join(whose)} has" if whose else "json and csv fit every tool")
-            )
+            other = f"--tool {' or '.join(whose)} has some" if whose else "json and csv fit every tool"
+            raise UsageError(f"{format_} is for stacks, of which {name or 'the recording'} has none; {other}")
         if len(fit) > 1 and format_ != "json":
             raise UsageError(f"{format_} is of one tool: --tool {' or '.join(tool.name for tool in fit)}")
         return fit

@@ -6,14 +6,19 @@ import csv
 import gzip
 import json
 import os
+import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
+from ebtop.config import Config
+from ebtop.record.reader import Recording
+from ebtop.tick import Phase
 from ebtop.tool import Kind
 from ebtop.ui.saveas import SaveAs
 from tests.ui import synthetic
@@ -239,4 +244,80 @@ async def test_nothing_is_there_yet(here):
         await until(pilot, lambda: pilot.app.screen.view)
         await pilot.press("e")
         await pilot.pause(0.2)
+    assert os.listdir(here) == []
+
+
+async def test_a_recording_of_all_that_is_held(here):
+    async with dashboard(Scripted(started(5))).run_test(size=(120, 36)) as pilot:
+        await filled(pilot)
+        await pilot.press("slash", *"ret<0", "enter")
+        said = await export(pilot, "recording", "all.ebtop")
+    assert said == f"all.ebtop: {5 * len(TOOLS)} intervals of 5.0 s"
+    expected = ticks(5)
+    with Recording(here / "all.ebtop") as recording:
+        assert recording.meta.closed
+        assert (recording.meta.start, recording.meta.end) == (expected[0].start, expected[-1].end)
+        found = list(recording.ticks())
+        assert {state.phase for state in recording.states.values()} == {Phase.RUNNING}
+        assert recording.latest("Vitals", recording.meta.end) == synthetic.vitals()
+    assert len(found) == len(expected)
+    for tool in TOOLS:
+        pairs = zip(_of(found, tool), _of(expected, tool), strict=True)
+        assert all(same(a, b) for a, b in pairs)
+    assert os.listdir(here) == ["all.ebtop"]
+
+
+def _of(all_: list, tool) -> list:
+    return [tick for tick in all_ if tick.tool == tool.name]
+
+
+def same(one, other) -> bool:
+    """Ticks have arrays in them, which do not compare to one truth."""
+    return (
+        (one.start, one.end, one.stacks, dict(one.lost)) == (other.start, other.end, other.stacks, dict(other.lost))
+        and [b.tobytes() for b in one.events] == [b.tobytes() for b in other.events]
+        and [h.counts.tolist() for h in one.histograms] == [h.counts.tolist() for h in other.histograms]
+        and {**one.names, **other.names} == one.names
+    )
+
+
+async def test_a_recording_of_the_past_ends_there(here):
+    source = Scripted(started(6))
+    async with dashboard(source).run_test(size=(120, 36)) as pilot:
+        rows = await filled(pilot)
+        every = len(rows.model)
+        await pilot.press("left_square_bracket", "left_square_bracket")
+        await until(pilot, lambda: len(rows.model) < every * 5 / 6)
+        await export(pilot, "recording", "past.ebtop")
+        with Recording(here / "past.ebtop") as recording:
+            assert sum(t.event_count for t in recording.ticks({OPENS.name})) == len(rows.model) == every * 4 // 6
+        said = await export(pilot, "recording", "past.ebtop")
+        assert said == "'past.ebtop' is not written: there is a file of that name"
+        assert "is not written" in await export(pilot, "recording", "no/folder.ebtop")
+    assert os.listdir(here) == ["past.ebtop"]
+
+
+async def test_a_recording_has_the_names_that_older_ticks_told(here):
+    nameless = [replace(tick, names={}) for tick in ticks(4, tools=[OPENS])]
+    config = Config(history=60_000)
+    first = synthetic.tick(OPENS, 0, 200)
+    messages = [synthetic.vitals(), *map(synthetic.running, TOOLS), first, *nameless[1:]]
+    async with dashboard(Scripted(messages), config=config).run_test(size=(120, 36)) as pilot:
+        rows = await filled(pilot)
+        await until(pilot, lambda: 0 < len(rows.model) < 600)  # the first tick is held no more
+        await export(pilot, "recording", "x.ebtop")
+    with Recording(here / "x.ebtop") as recording:
+        held, *_ = recording.ticks()
+        assert held.start > first.start
+        assert held.names == first.names
+
+
+async def test_a_recording_that_cannot_be_written_whole_is_removed(here, monkeypatch):
+    def full(*_args: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("ebtop.record.writer.RecordingWriter.close", full)
+    async with dashboard(Scripted(started())).run_test(size=(120, 36)) as pilot:
+        await filled(pilot)
+        assert "disk is full" in await export(pilot, "recording", "x.ebtop")
     assert os.listdir(here) == []

@@ -85,7 +85,7 @@ def pprof(tmp_path: Path, file: Path, *arguments: str) -> str:
     go = shutil.which("go")
     if go is None:
         pytest.skip("needs go (Debian: golang-go), for `go tool pprof`")
-    environment = {"HOME": str(tmp_path), "PATH": f"{Path(go).parent}:/usr/bin:/bin", "GOFLAGS": "-mod=mod"}
+    environment = {"HOME": str(tmp_path), "PATH": f"{Path(go).parent}:/usr/bin:/bin"}
     command = [go, "tool", "pprof", "-symbolize=none", *arguments, str(file)]
     done = subprocess.run(command, capture_output=True, env=environment, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
