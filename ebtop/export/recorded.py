@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ from ebtop.tick import Tick, ToolState
 from ebtop.tool import Kind, Names, Tool
 
 _ADDED_UP = frozenset({Kind.HISTOGRAM, Kind.STACKS})
+_UNSETTLED = 3
+"""Names arrive up to so many ticks after the events that need them."""
 
 
 class _Part:
@@ -25,6 +28,7 @@ class _Part:
         self.known = KnownNames(names)
         self.accumulator = Accumulator(by)
         self.written_at = 0
+        self.unsettled: deque[Tick] = deque()
 
 
 def write_tables(
@@ -46,6 +50,7 @@ def write_tables(
         end = tick.end
         _write(exporter, parts[tick.tool], tick, interval_s)
     for part in parts.values():
+        _settle(exporter, part, 0)
         _flush(exporter, part)
     all_probes = [probe for some in probes.values() for probe in some]
     exporter.end(replace(tally.summary(all_probes), time=end))
@@ -54,12 +59,18 @@ def write_tables(
 def _write(exporter: Exporter, part: _Part, tick: Tick, interval_s: float | None) -> None:
     part.known.learn(tick)
     if part.tool.kind not in _ADDED_UP:
-        exporter.tick(part.tool, tick, part.known.names)
+        part.unsettled.append(tick)
+        _settle(exporter, part, _UNSETTLED)
         return
     part.accumulator.add(tick)
     part.written_at = part.written_at or tick.start
     if interval_s and tick.end - part.written_at >= interval_s * 1e9:
         _flush(exporter, part)
+
+
+def _settle(exporter: Exporter, part: _Part, keep: int) -> None:
+    while len(part.unsettled) > keep:
+        exporter.tick(part.tool, part.unsettled.popleft(), part.known.names)
 
 
 def _flush(exporter: Exporter, part: _Part) -> None:
@@ -72,8 +83,13 @@ def _flush(exporter: Exporter, part: _Part) -> None:
 def count_stacks(ticks: Iterable[Tick], tool: Tool, names: Names, states: Mapping[str, ToolState]) -> StackCounts:
     """The stacks of one tool's ticks, added up; `names` are those known before the first."""
     known, counter = KnownNames(names), StackCounter(tool, period_ns(tool, states.get(tool.name)))
+    unsettled: deque[Tick] = deque()
     for tick in ticks:
         known.learn(tick)
+        unsettled.append(tick)
+        if len(unsettled) > _UNSETTLED:
+            counter.add(unsettled.popleft(), known.names)
+    for tick in unsettled:
         counter.add(tick, known.names)
     return counter.counts()
 

@@ -21,7 +21,7 @@ from ebtop.model.rows import Rows
 from ebtop.model.snapshot import ToolSnapshot
 from ebtop.model.top import Top
 from ebtop.tick import Histogram, Stack, Tick
-from ebtop.tool import Tool
+from ebtop.tool import Batch, Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,21 @@ _TABLES: Mapping[str, Callable[[ByteStream], JsonExporter | CsvExporter]] = {
 def rows(snapshot: ToolSnapshot, found: Rows) -> Exports:
     """The events that are listed, in their order; where they carry stacks, these added up."""
     lost = _lost(snapshot.ticks)
-    written = {name: Export("events", lost, partial(_write_rows, name, snapshot, found)) for name in _TABLES}
+    what = "events" if len(found) == found.held else f"of {found.held:,} events, the newest"  # sorting has a bound
+    written = {name: Export(what, lost, partial(_write_rows, name, snapshot, found)) for name in _TABLES}
     if not (has_stacks(snapshot.tool) and snapshot.state.stacks):
         return written
     count = partial(_count_rows, snapshot, found)
-    return written | {name: Export("events", lost, partial(_write_counts, name, count)) for name in STACK_FORMATS}
+    return written | {name: Export(what, lost, partial(_write_counts, name, count)) for name in STACK_FORMATS}
+
+
+def table(snapshot: ToolSnapshot, found: Batch) -> Exports:
+    """Rows that stand alone, such as one for each process: those of the newest tick, in the order of the batch."""
+    start, end = _times(snapshot.ticks[-1:])
+    lost = snapshot.ticks[-1].lost if snapshot.ticks else {}
+    tick = Tick(snapshot.tool.name, start, end, rows=found, lost=lost)
+    write = partial(_write_tick, snapshot=snapshot, make=lambda: tick)
+    return {name: Export("rows", tick.lost_count, partial(write, name)) for name in _TABLES}
 
 
 def top(snapshot: ToolSnapshot, found: Top) -> Exports:
@@ -111,7 +121,7 @@ def _write_tick(name: str, stream: ByteStream, *, snapshot: ToolSnapshot, make: 
     exporter.begin(snapshot.tool, snapshot.state.probes)
     exporter.tick(snapshot.tool, tick, snapshot.names)
     exporter.end(_summary(snapshot, [tick], 0))
-    return len(tick.histograms) + len(tick.stacks)
+    return len(tick.histograms) + len(tick.stacks) + (0 if tick.rows is None else len(tick.rows))
 
 
 def _added_up(snapshot: ToolSnapshot, window: Sequence[Tick], by: By, order: Sequence[int]) -> Tick:
