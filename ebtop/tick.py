@@ -182,7 +182,22 @@ class Gone:
     reason: str
 
 
-Message = Tick | ToolState | Vitals | ProcessDetails | Notice | Gone
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What was so at a time (Unix ns), in place of all that was said before: a recording can go to any time.
+
+    For each tool: `names`, what was learnt before the first of its ticks, and `totals`, the events and losses until
+    then.
+    """
+
+    time: int
+    ticks: tuple[Tick, ...]
+    names: Mapping[str, Names] = field(default_factory=dict)
+    totals: Mapping[str, tuple[int, Mapping[str, int]]] = field(default_factory=dict)
+    vitals: Vitals | None = None
+
+
+Message = Tick | ToolState | Vitals | ProcessDetails | Notice | Gone | Past
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ import numpy as np
 
 from ebtop.record.columns import Plan, plans
 from ebtop.record.derived import Maker, makers
-from ebtop.record.packing import PART, Part, as_signed, pack
+from ebtop.record.packing import PART, Part, as_signed, is_whole, pack
+from ebtop.record.remembered import Remembered
 from ebtop.record.schema import OWN, at, batch_table, create_batches, late_table, quoted, shown
 from ebtop.record.texts import Texts
 from ebtop.record.views import create_view
@@ -29,6 +30,7 @@ class _Table:
     columns: list[str] = field(default_factory=list)
     known: set[_Layout] = field(default_factory=set)
     makers: list[Maker] = field(default_factory=list)
+    texts: dict[str, Remembered] = field(default_factory=dict)
 
 
 class BatchWriter:
@@ -52,6 +54,8 @@ class BatchWriter:
         for table in self._tables.values():
             for maker in table.makers:
                 maker.forget()
+            for known in table.texts.values():
+                known.forget()
 
     def write(self, tick: int, role: str, batches: Sequence[Batch], names: Names, learnt: Iterable[str]) -> None:
         """The batches of a tick in that role. `names` are all that are known, `learnt` the domains with new ones."""
@@ -75,7 +79,7 @@ class BatchWriter:
         if not len(batch):
             return OWN, ["[]"]
         part = Part(batch)
-        columns = {name: part.numbers(name, self._texts) for name in batch.dtype.names or ()}
+        columns = {name: part.numbers(name, table.texts.get(name), self._texts) for name in batch.dtype.names or ()}
         for maker in table.makers:
             columns[shown(maker.plan.column.key)] = maker.numbers(part, names, self._texts)
         packed = pack(columns, len(batch))
@@ -95,6 +99,9 @@ class BatchWriter:
         found = plans(self._tool, layout) if role == self._viewed else ()
         if not table.makers:
             table.makers = makers(found)
+        for name in layout.names or ():
+            if not is_whole(layout[name]) and name not in table.texts:
+                table.texts[name] = Remembered()
         wanted = [*(layout.names or ()), *(shown(maker.plan.column.key) for maker in table.makers)]
         new = [name for name in wanted if name not in table.columns]
         for name in new:

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ebtop.model.distinct import combined, distinct
+from ebtop.model.distinct import Keys, combined
 from ebtop.record.columns import Plan, Way, made
-from ebtop.record.packing import Numbers, Part
+from ebtop.record.packing import Part
+from ebtop.record.remembered import Numbers, Remembered
 from ebtop.record.texts import Texts
 from ebtop.source.wire_json import dump
 from ebtop.tool import Names, Value
@@ -16,7 +17,7 @@ from ebtop.tool import Names, Value
 NONE = 0
 """The number of no text."""
 
-_MOST = 100_000
+_SALT = np.uint64(0xD6E8FEB86659FD93)  # odd: a field that does not vary must not vanish
 
 
 class Maker:
@@ -24,36 +25,34 @@ class Maker:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._known: dict[int, int] = {}
+        self._known = Remembered()
 
     def forget(self) -> None:
         """Texts were forgotten."""
-        self._known.clear()
+        self._known.forget()
 
     def learn(self, domains: Iterable[str]) -> None:
         """Names of these domains are new."""
         if not self.plan.domains.isdisjoint(domains):
-            self._known.clear()
+            self._known.forget()
 
     def numbers(self, part: Part, names: Names, texts: Texts) -> Numbers:
         """For each record the number of its value's text."""
-        inputs = [field for field in self.plan.inputs if part.varies(field)]
-        if len(self._known) > _MOST:
-            self._known.clear()
-        if not inputs:
-            first, codes = np.zeros(1, np.intp), np.zeros(len(part.batch), np.intp)
-        elif len(inputs) == 1:
-            first, codes = part.distinct(inputs[0])
-        else:
-            first, codes = distinct(combined([part.keys(field) for field in inputs]))
-        whole = combined([part.keys(field)[first] for field in self.plan.inputs]) if self.plan.inputs else first
-        wanted: list[int] = whole.tolist()
-        unknown = [place for place, key in enumerate(wanted) if key not in self._known]
-        if unknown:
-            values = made(self.plan, part.batch[first[unknown]], names)
-            for place, value in zip(unknown, values, strict=True):
-                self._known[wanted[place]] = _number(value, texts)
-        return np.array([self._known[key] for key in wanted], np.int64)[codes]
+        keys = self._keys(part)
+        numbers, missing, first, codes = self._known.look_up(keys)
+        if len(missing):
+            values = made(self.plan, part.batch[first], names)
+            new = np.array([_number(value, texts) for value in values], np.int64)
+            self._known.learn(keys[first], new)
+            numbers[missing] = new[codes]
+        return np.broadcast_to(numbers, len(part.batch))
+
+    def _keys(self, part: Part) -> Keys:
+        """Of all inputs together; one for all records where no input varies."""
+        varying = [part.keys(field) for field in self.plan.inputs if part.varies(field)]
+        same = [part.keys(field)[:1] for field in self.plan.inputs if not part.varies(field)]
+        found = combined(varying) if varying else np.zeros(1, np.uint64)
+        return found + combined(same) * _SALT if same else found
 
 
 def _number(value: Value, texts: Texts) -> int:

@@ -56,15 +56,15 @@ class NewFile:
             raise PlaceError(f"someone has replaced {str(self._path)!r} while it was opened")
 
     def clean(self) -> None:
-        """Remove what is left beside the file."""
-        for place, made in list(zip(self._places(), self._made, strict=False))[1:]:
-            with contextlib.suppress(OSError):
-                if _inode(place.lstat()) == made and place.lstat().st_size == 0:
-                    place.unlink()
+        """Remove what only kept a name from others; SQLite removes the rest when nobody needs it."""
+        self._remove(slice(-1, None))
 
     def remove(self) -> None:
         """Remove all that was made and is still there."""
-        for place, made in zip(self._places(), self._made, strict=False):
+        self._remove(slice(None))
+
+    def _remove(self, which: slice) -> None:
+        for place, made in list(zip(self._places(), self._made, strict=False))[which]:
             with contextlib.suppress(OSError):
                 if _inode(place.lstat()) == made:
                     place.unlink()

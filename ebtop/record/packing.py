@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from ebtop.model.distinct import Codes, Keys, distinct, keys
+from ebtop.model.distinct import Keys, keys
+from ebtop.record.remembered import Numbers, Remembered
 from ebtop.record.texts import Texts
 from ebtop.tool import Batch
 
 PART = 1 << 14
 """Events in one row at most: what is read at once stays small, and so does what a row's fields vary."""
 
-Numbers = npt.NDArray[np.int64]
 _LIMIT = 1 << 63
 
 
@@ -31,12 +31,12 @@ class Packed:
 
 
 class Part:
-    """Up to PART records, and what is found out about their fields once."""
+    """Up to PART records, and the keys of their fields, each worked out once."""
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         self._keys: dict[str, Keys] = {}
-        self._distinct: dict[str, tuple[Codes, Codes]] = {}
+        self._varies: dict[str, bool] = {}
 
     def keys(self, field: str) -> Keys:
         """Equal keys where the field's values are equal."""
@@ -44,24 +44,25 @@ class Part:
             self._keys[field] = keys(_hashable(self.batch[field]))
         return self._keys[field]
 
-    def distinct(self, field: str) -> tuple[Codes, Codes]:
-        """The first rows of the field's distinct values, and for each row which it has."""
-        if field not in self._distinct:
-            self._distinct[field] = distinct(self.keys(field))
-        return self._distinct[field]
-
     def varies(self, field: str) -> bool:
         """Whether the field is not the same in all records."""
-        found = self.keys(field)
-        return bool((found != found[0]).any())
+        if field not in self._varies:
+            found = self.keys(field)
+            self._varies[field] = bool((found != found[0]).any())
+        return self._varies[field]
 
-    def numbers(self, field: str, texts: Texts) -> Numbers:
-        """The field as signed numbers; all that is no whole number as numbers of texts."""
+    def numbers(self, field: str, known: Remembered | None, texts: Texts) -> Numbers:
+        """The field as signed numbers: whole numbers where no texts are `known` of it, else the numbers of texts."""
         data = self.batch[field]
-        if is_whole(self.batch.dtype[field]):
+        if known is None:
             return as_signed(data)
-        first, codes = self.distinct(field)
-        return np.array(texts.numbers(_bytes(data[first])), np.int64)[codes]
+        keys = self.keys(field) if self.varies(field) else self.keys(field)[:1]
+        numbers, missing, first, codes = known.look_up(keys)
+        if len(missing):
+            new = np.array(texts.numbers(_bytes(data[first])), np.int64)
+            known.learn(keys[first], new)
+            numbers[missing] = new[codes]
+        return np.broadcast_to(numbers, len(data))
 
 
 def is_whole(dtype: np.dtype[Any]) -> bool:

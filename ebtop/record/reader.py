@@ -116,30 +116,33 @@ class Recording:
         RecordingError."""
         last = (start, -1)
         while True:
-            page = self._page(last, _FAR if end is None else end)
-            for at, number, tool in page:
-                if (tools is None or tool in tools) and (tick := self.tick(number)) is not None:
+            page = self._page(last, _FAR if end is None else end, tools)
+            for at, number in page:
+                if (tick := self.tick(number)) is not None:
                     yield tick
                 last = (at, number)
             if len(page) < _PAGE:
                 return
 
     @_told
-    def _page(self, after: tuple[int, int], end: int) -> list[tuple[int, int, str]]:
-        """Some ticks after one; never all at once, nor with a transaction open that would keep the log from ending."""
-        query = 'SELECT "end", id, tool FROM tick WHERE ("end", id) > (?, ?) AND "end" <= ? ORDER BY "end", id LIMIT ?'
-        return [
-            (whole(at), whole(number), string(tool))
-            for at, number, tool in self._database.execute(query, (*after, end, _PAGE))
-        ]
+    def _page(self, after: tuple[int, int], end: int, tools: Collection[str] | None) -> list[tuple[int, int]]:
+        """Some ticks after one, their ends and numbers; never all at once, nor with a transaction open that would keep
+        the log from ending."""
+        wanted = json.dumps(None if tools is None else list(tools))
+        query = (
+            'SELECT "end", id FROM tick WHERE ("end", id) > (?1, ?2) AND "end" <= ?3 '
+            "AND (?4 = 'null' OR tool IN (SELECT value FROM json_each(?4))) ORDER BY \"end\", id LIMIT ?5"
+        )
+        rows = self._database.execute(query, (*after, end, wanted, _PAGE))
+        return [(whole(at), whole(number)) for at, number in rows]
 
     @_told
-    def before(self, time: int, budget: int, most: int) -> int:
-        """The earliest end of ticks up to `time` that together take at most so many bytes of memory and are at most so
-        many; `time` + 1 where there are none."""
-        query = 'SELECT "end", size FROM tick WHERE "end" <= ? ORDER BY "end" DESC LIMIT ?'
+    def before(self, tool: str, time: int, budget: int, most: int) -> int:
+        """The earliest end of a tool's ticks up to `time` that together take at most so many bytes of memory and are
+        at most so many; `time` + 1 where there are none."""
+        query = 'SELECT "end", size FROM tick WHERE tool = ? AND "end" <= ? ORDER BY "end" DESC LIMIT ?'
         earliest, total = time + 1, 0
-        for end, size in self._database.execute(query, (time, most)):
+        for end, size in self._database.execute(query, (tool, time, most)):
             total += whole(size)
             if total > budget and earliest <= time:
                 break
@@ -147,15 +150,17 @@ class Recording:
         return earliest
 
     @_told
-    def moments(self, tool: str) -> Sequence[Moment]:
-        """When how much happened, over the whole recording."""
-        (count,) = self._database.execute("SELECT count(*) FROM tick WHERE tool = ?", (tool,)).fetchone()
+    def moments(self, tool: str, after: int = 0) -> Sequence[Moment]:
+        """When how much happened after a time, to the end of the recording."""
+        of = 'FROM tick WHERE tool = ? AND "end" > ?'
+        (count,) = self._database.execute(f"SELECT count(*) {of}", (tool, after)).fetchone()
         if count <= MOMENTS:
-            query = 'SELECT "end", amount FROM tick WHERE tool = ? ORDER BY "end"'
-            return tuple(Moment(whole(end), whole(n)) for end, n in self._database.execute(query, (tool,)))
-        width = max((self.meta.end - self.meta.start) // MOMENTS, 1)
-        query = 'SELECT max("end"), sum(amount) FROM tick WHERE tool = ? GROUP BY "end" / ? ORDER BY 1'
-        return tuple(Moment(whole(end), whole(n)) for end, n in self._database.execute(query, (tool, width)))
+            rows = self._database.execute(f'SELECT "end", amount {of} ORDER BY "end"', (tool, after))
+        else:
+            width = max((self.meta.end - self.meta.start) // MOMENTS, 1)
+            query = f'SELECT max("end"), sum(amount) {of} GROUP BY "end" / ? ORDER BY 1'
+            rows = self._database.execute(query, (tool, after, width))
+        return tuple(Moment(whole(end), whole(amount)) for end, amount in rows)
 
     @_told
     def totals(self, tool: str, before: int) -> tuple[int, Mapping[str, int]]:
@@ -185,6 +190,13 @@ class Recording:
         """The last message of a kind ("Vitals", "ProcessDetails" of a pid) up to that time."""
         query = "SELECT body FROM message WHERE kind = ? AND subject = ? AND time <= ? ORDER BY time DESC LIMIT 1"
         found = self._database.execute(query, (kind, subject, time)).fetchone()
+        return self._message(kind, found[0]) if found else None
+
+    @_told
+    def first(self, kind: str) -> Message | None:
+        """The first message of a kind."""
+        query = "SELECT body FROM message WHERE kind = ? ORDER BY time LIMIT 1"
+        found = self._database.execute(query, (kind,)).fetchone()
         return self._message(kind, found[0]) if found else None
 
     @_told

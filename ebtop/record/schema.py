@@ -40,8 +40,8 @@ CREATE TABLE text (  -- strings: TEXT, or BLOB where they are no UTF-8 or have a
 CREATE TABLE tick (  -- what a tool produced in one interval; times are Unix ns. It refers to no text before text_from
   id INTEGER PRIMARY KEY, tool TEXT, start INTEGER, "end" INTEGER, events INTEGER, events_before INTEGER,
   amount INTEGER, size INTEGER, run_ns INTEGER, run_count INTEGER, text_from INTEGER);
-CREATE INDEX tick_of_tool ON tick (tool, "end", amount);
-CREATE INDEX tick_in_time ON tick ("end", tool, size);
+CREATE INDEX tick_of_tool ON tick (tool, "end", amount, size);
+CREATE INDEX tick_in_time ON tick ("end", tool);
 CREATE TABLE lost (
   tick INTEGER, tool TEXT, reason TEXT, count INTEGER, PRIMARY KEY (tick, reason)) WITHOUT ROWID;
 CREATE TABLE gauge (

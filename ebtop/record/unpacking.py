@@ -13,7 +13,8 @@ import numpy.typing as npt
 import orjson
 
 from ebtop.record.database import RecordingError, columns_of, string, whole
-from ebtop.record.packing import Numbers, is_whole
+from ebtop.record.packing import is_whole
+from ebtop.record.remembered import Numbers
 from ebtop.record.schema import OWN, at, quoted
 from ebtop.record.texts import original
 from ebtop.source.wire_arrays import parse

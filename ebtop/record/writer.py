@@ -93,13 +93,13 @@ class RecordingWriter:
         self._database.execute("BEGIN")
 
     def close(self) -> None:
-        """Mark the recording closed and leave one file."""
+        """Mark the recording closed and leave one file; an empty log may stay beside it where someone reads it."""
         try:
             self._database.execute("UPDATE meta SET value = 1 WHERE key = 'closed'")
             self._write_texts()
             self._database.commit()
-            # Into the file with the log. It stays where someone else reads just now; SQLite takes it from there.
-            self._database.execute("PRAGMA journal_mode = MEMORY")
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._database.execute("PRAGMA journal_mode = MEMORY")  # away with the log, unless someone reads just now
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):
                 raise

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 LEAST_WIDTH, LEAST_HEIGHT = 40, 10
 
+NO_FOCUS = "a recording holds what was traced: / filters what is shown of it"
+
 _RESOLVE_AFTER_S = 0.12
 """The process under the cursor is looked up when the cursor has rested for so long."""
 
@@ -188,7 +190,8 @@ class Panes(Saving):
         if self._snapshot is not None and self.current:
             pane = (self._frozen or self._snapshot).tools[self.current]
             self.query_one(PaneLine).show(pane, self._keys[self.current], self._snapshot.gone)
-            self.query_one(TimeBar).show(self.activity, self.at)
+            playback = self._snapshot.playback
+            self.query_one(TimeBar).show(self.activity, self.at or (playback.time if playback else None))
         self.refresh_bindings_if_gone_changed()
 
     _was_gone = False
@@ -206,6 +209,8 @@ class Panes(Saving):
         del parameters
         if action == "now":
             return self.can_go_on
+        if action == "speed":
+            return self.reader.is_recorded
         return self._was_gone and self.dashboard.can_restart if action == "restart" else True
 
     def on_resize(self, event: events.Resize) -> None:
@@ -257,6 +262,9 @@ class Panes(Saving):
     def action_focus_process(self, follow: bool) -> None:
         """Trace only the selected process."""
         pid = self.view.selected_pid() if self.view else None
+        if self.reader.is_recorded:
+            self.notify(NO_FOCUS, severity="warning", markup=False)
+            return
         if pid is None:
             self.notify("no process is selected here", severity="warning", markup=False)
             return
@@ -265,6 +273,9 @@ class Panes(Saving):
 
     def action_clear_focus(self) -> None:
         """Trace all processes."""
+        if self.reader.is_recorded:
+            self.notify(NO_FOCUS, severity="warning", markup=False)
+            return
         self.dashboard.reader.send(SetFocus(Focus()))
         self.notify("focus on all", markup=False, timeout=2)
 
