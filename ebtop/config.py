@@ -109,12 +109,18 @@ def _keys(table: Mapping[str, Any], prefix: str = "") -> Mapping[str, str]:
     return found
 
 
+def size(text: str) -> int | None:
+    """Bytes of "128 MB", "64Mi" or "1000000"; None for what is no size."""
+    match = _SIZE.fullmatch(text.strip())
+    return int(match[1]) * _FACTORS[match[2] or ""] if match else None
+
+
 def _bytes(value: object) -> int:
-    size = -1
+    found = -1
     if isinstance(value, int) and not isinstance(value, bool):
-        size = value
-    elif isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
-        size = int(match[1]) * _FACTORS[match[2] or ""]
-    if size < _LEAST_HISTORY:
+        found = value
+    elif isinstance(value, str):
+        found = size(value) or -1
+    if found < _LEAST_HISTORY:
         raise ConfigError(f'ui.history must be a size of at least 1 MiB, such as "128 MB", not {value!r}')
-    return size
+    return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,6 +33,19 @@ def open_output(path: str) -> BinaryIO:
         os.close(fd)
         raise
     return os.fdopen(fd, "wb", buffering=1 << 20)
+
+
+@contextmanager
+def new_output(path: str) -> Iterator[BinaryIO]:
+    """A file that was not there, with mode 0600; one that cannot be written whole is removed. Raises OSError."""
+    fd = os.open(path, _FLAGS | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(fd, "wb", buffering=1 << 20) as stream:
+            yield stream
+    except BaseException:
+        with suppress(OSError):
+            Path(path).unlink()
+        raise
 
 
 def _refuse_a_trap(fd: int, path: str) -> None:

@@ -111,7 +111,8 @@ class Attempt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ToolState:
-    """Where a tool stands; `reason` and `remedy` are set when it failed. `stacks`: its events carry their stacks."""
+    """Where a tool stands; `reason` and `remedy` are set when it failed. `stacks`: its events carry their stacks.
+    `options`: the values of the tool's options that it runs with."""
 
     tool: str
     phase: Phase
@@ -120,6 +121,7 @@ class ToolState:
     reason: str = ""
     remedy: str = ""
     stacks: bool = False
+    options: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,22 @@ class Gone:
     reason: str
 
 
-Message = Tick | ToolState | Vitals | ProcessDetails | Notice | Gone
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What was so at a time (Unix ns), in place of all that was said before: a recording can go to any time.
+
+    For each tool: `names`, what was learnt before the first of its ticks, and `totals`, the events and losses until
+    then.
+    """
+
+    time: int
+    ticks: tuple[Tick, ...]
+    names: Mapping[str, Names] = field(default_factory=dict)
+    totals: Mapping[str, tuple[int, Mapping[str, int]]] = field(default_factory=dict)
+    vitals: Vitals | None = None
+
+
+Message = Tick | ToolState | Vitals | ProcessDetails | Notice | Gone | Past
 
 
 @dataclass(frozen=True, slots=True)

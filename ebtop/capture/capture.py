@@ -82,6 +82,7 @@ class Capture:
         self._running: dict[str, Running] = {}
         self._loading: dict[str, Program] = {}
         self._stacks: set[str] = set()  # tools whose events are to carry their stacks, perhaps not running yet
+        self._options: dict[str, dict[str, int]] = {}
         self._following: Loaded | None = None
         self._stopping = False
         self._reason = ""
@@ -192,7 +193,7 @@ class Capture:
             yield self._failed(command.tool, self._kernel.why, REMEDY)
             return
         try:
-            options = chosen_options(tool, command.options)
+            options = self._options[tool.name] = chosen_options(tool, command.options)
         except ValueError as error:
             yield self._failed(command.tool, str(error), "")
             return
@@ -264,7 +265,7 @@ class Capture:
             return False
         tracer.watch(self._poll)
         self._stopwatch.soon()
-        state = ToolState(name, Phase.RUNNING, tuple(loaded.probes), tried)
+        state = ToolState(name, Phase.RUNNING, tuple(loaded.probes), tried, options=self._options[name])
         self._running[name] = Running(tracer, self._maker(tracer, tasks), state, tasks)
         if name in self._stacks:
             self._switch_stacks(self._running[name], on=True)

@@ -96,22 +96,22 @@ def _show(
 
             app = Dashboard(source, registry.tools(), first, interval_s=INTERVAL_S, notes=notes, config=settings,
                             restart=restart)  # fmt: skip
-            _tune()
-            asyncio.run(_run(app))
+            tune()
+            asyncio.run(run_app(app))
             source.close()
             return app.return_code or 0
     except config.ConfigError as error:
         raise UsageError(str(error)) from error
 
 
-async def _run(app: Dashboard) -> None:
+async def run_app(app: Dashboard) -> None:
     """Until it is left, or told to end: the terminal is then as it was."""
     for number in SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, partial(app.exit, return_code=code(number)))
     await app.run_async()
 
 
-def _tune() -> None:
+def tune() -> None:
     """For a process that answers keys while a hundred megabytes a second may pass through it."""
     sys.setswitchinterval(0.001)  # a key waits for the thread that reads at most so long
     settle()

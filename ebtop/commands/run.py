@@ -6,17 +6,14 @@ import argparse
 import os
 import select
 import shutil
-import signal
 import stat
 import sys
-import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ebtop import arguments, outfile, privilege
 from ebtop.arguments import UsageError
-from ebtop.endings import SIGNALS
+from ebtop.commands.session import Session, say, why_failed
 from ebtop.memory import settle
 from ebtop.namespaces import NESTED, nested_pids
 from ebtop.source.live import Keeper, LiveSource
@@ -33,7 +30,6 @@ WATCHED_S, UNWATCHED_S = 0.25, 1.0
 LEAST_INTERVAL_S, MOST_INTERVAL_S = 0.1, 3600.0
 MOST_BACKLOG = 768 << 20
 """Bytes of records that may wait while they are written (5.9 million opens); an eighth of the memory at most."""
-_MOST_NAMES = 100_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,8 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace, command: list[str] | None) -> int:
     """Trace until told to stop: the exit code."""
-    if args.duration is not None and not 0 < args.duration < 1e8:
-        raise UsageError("--duration needs a number of seconds above 0")
+    check_duration(args.duration)
     if args.interval is not None and not 0 < args.interval < 1e8:
         raise UsageError("--interval needs a number of seconds above 0")
     refusal = privilege.refusal()
@@ -81,6 +76,12 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
                 held.cancel()
     finally:
         keeper.close()
+
+
+def check_duration(seconds: float | None) -> None:
+    """Raises UsageError for what is no time."""
+    if seconds is not None and not 0 < seconds < 1e8:
+        raise UsageError("--duration needs a number of seconds above 0")
 
 
 def interval_s(output: str | None) -> float:
@@ -170,53 +171,40 @@ class Run:
         from ebtop import eventstack
         from ebtop.export.accumulate import Accumulator
         from ebtop.export.formats import FORMATS
+        from ebtop.export.known import KnownNames
         from ebtop.export.summary import Tally
-        from ebtop.model.told import Recent
 
         self._stacks = args.stacks
         self._tool = tool if args.stacks else eventstack.without(tool)
         self._source, self._stream, self._held = source, stream, held
-        self._duration, self._interval = args.duration, args.interval
+        self._session = Session(source, held, args.duration)
+        self._interval = args.interval
         self._exporter = FORMATS[args.format](stream)
         self._accumulator = Accumulator(args.by)
         self._tally = Tally(tool.name)
-        self._names: dict[str, dict[int, str | int]] = {}
-        self._recent = Recent(eventstack.DOMAINS if args.stacks else ())
+        self._known = KnownNames(recent=eventstack.DOMAINS if args.stacks else ())
         self._state: ToolState | None = None
         self._written_at = 0
-        self._code = 0
 
     def go(self, focus: Focus, options: dict[str, int]) -> int:
         """From the first command to the summary."""
-        from ebtop.tick import Load, SetFocus, TakeStacks
+        from ebtop.tick import TakeStacks
 
-        for number in SIGNALS:
-            # In a thread: this one may be sending something just now, and a message must stay whole.
-            signal.signal(number, lambda *_: threading.Thread(target=self.stop, daemon=True).start())
-        if self._held:
-            focus = replace(focus, pids=(*focus.pids, self._held.pid), follow=True)
-        self._source.send(SetFocus(focus))
         if self._stacks:
             self._source.send(TakeStacks(self._tool.name, on=True))
-        self._source.send(Load(self._tool.name, options))
+        self._session.begin(focus, {self._tool.name: options})
         try:
             self._read()
-            if self._code == 0:
+            if self._session.code == 0:
                 self._end()
         except BrokenPipeError:
             self._stream = Path(os.devnull).open("wb")  # noqa: SIM115  what is still buffered has no reader
         except OSError as error:
-            sys.stderr.write(f"ebtop: cannot write the output: {error.strerror or error}\n")
+            say(f"cannot write the output: {error.strerror or error}")
             return arguments.WRITE_FAILED
         finally:
             self._source.close()
-        return self._code
-
-    def stop(self) -> None:
-        """Have capture make its last tick."""
-        from ebtop.tick import Stop
-
-        self._source.send(Stop())
+        return self._session.code
 
     def _read(self) -> None:
         from ebtop.tick import Gone, Notice, Tick, ToolState
@@ -229,52 +217,30 @@ class Run:
                 case Tick():
                     self._tick(message)
                 case Notice(text=text, error=True):
-                    self._give_up(text, arguments.USAGE)
+                    self._session.give_up(text, arguments.USAGE)
                 case Notice(text=text):
-                    self._say(text)
+                    say(text)
                 case Gone(reason=reason) if reason:
-                    self._give_up(reason, arguments.CANNOT_RUN)
-
-    @staticmethod
-    def _say(text: str) -> None:
-        from ebtop.sanitise import sanitise
-
-        sys.stderr.write(f"ebtop: {sanitise(text)}\n")
-
-    def _give_up(self, reason: str, code: int) -> None:
-        if not self._code:
-            self._say(reason)
-            self._code = code
-        self.stop()
+                    self._session.give_up(reason, arguments.CANNOT_RUN)
 
     def _tool_state(self, state: ToolState) -> None:
         from ebtop.tick import Phase
 
         if state.phase is Phase.FAILED:
-            tried = "".join(f"; tried {probe}: {error}" for probe, error in state.tried)
-            remedy = f" ({state.remedy})" if state.remedy else ""
-            self._give_up(
-                f"{state.tool} cannot run on this kernel: {state.reason}{tried}{remedy}", arguments.CANNOT_RUN
-            )
+            self._session.give_up(why_failed(state), arguments.CANNOT_RUN)
         elif state.phase is Phase.RUNNING:
             self._state = state
             self._exporter.begin(self._tool, state.probes)
-            if self._duration:
-                timer = threading.Timer(self._duration, self.stop)
-                timer.daemon = True
-                timer.start()
-            if self._held:
-                self._held.when_done(self.stop)
-                self._held.release()
+            self._session.attached()
 
     def _tick(self, tick: Tick) -> None:
         from ebtop.tool import Kind
 
         self._tally.add(tick)
-        self._learn(tick)
+        self._known.learn(tick)
         self._notice_a_reader_that_left()
         if self._tool.kind in {Kind.EVENTS, Kind.PROCESSES}:
-            self._exporter.tick(self._tool, tick, self._names)
+            self._exporter.tick(self._tool, tick, self._known.names)
             return
         self._accumulator.add(tick)
         self._written_at = self._written_at or tick.start
@@ -288,22 +254,11 @@ class Run:
         if any(event & select.POLLERR for _fd, event in poll.poll(0)):
             raise BrokenPipeError
 
-    def _learn(self, tick: Tick) -> None:
-        recent = self._recent.learn(tick.end, tick.names)
-        self._names |= recent
-        for domain, names in tick.names.items():
-            if domain in recent:
-                continue
-            known = self._names.setdefault(domain, {})
-            known.update(names)
-            while len(known) > _MOST_NAMES:
-                del known[next(iter(known))]
-
     def _flush(self) -> None:
         whole = self._accumulator.take()
         if whole:
             self._written_at = whole.end
-            self._exporter.tick(self._tool, whole, self._names)
+            self._exporter.tick(self._tool, whole, self._known.names)
 
     def _end(self) -> None:
         probes = self._state.probes if self._state else ()

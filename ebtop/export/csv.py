@@ -17,7 +17,7 @@ from ebtop.export import objects
 from ebtop.export.exporter import ByteStream, Summary, encoding
 from ebtop.export.fragments import write
 from ebtop.export.notes import note_losses, note_summary
-from ebtop.export.order import in_order
+from ebtop.export.order import Places, in_order, in_places
 from ebtop.export.timestamps import rfc3339, rfc3339_all
 from ebtop.sanitise import sanitise
 from ebtop.tick import Tick
@@ -38,9 +38,9 @@ def header(tool: Tool) -> list[str]:
     return [*_COMMON, *keys]
 
 
-def _cells(column: Column, batch: Batch, names: Names) -> Sequence[Any]:
-    """The values of an event's column as the csv module takes them."""
-    if column.late:
+def _cells(column: Column, batch: Batch, names: Names, *, late: bool = False) -> Sequence[Any]:
+    """The values of an event's column as the csv module takes them; see fragments() for `late`."""
+    if column.late and not late:
         return [None] * len(batch)
     return _written(column, values(column, batch, names))
 
@@ -67,8 +67,8 @@ def _lines(tool: Tool, kind: str, times: Sequence[str], columns: Iterable[Sequen
     return list(zip([tool.name] * count, [kind] * count, times, *columns, strict=True))
 
 
-def _event_lines(tool: Tool, names: Names, batch: Batch) -> list[tuple[Any, ...]]:
-    columns = [_cells(column, batch, names) for column in _columns(tool)]
+def _event_lines(tool: Tool, names: Names, batch: Batch, *, late: bool = False) -> list[tuple[Any, ...]]:
+    columns = [_cells(column, batch, names, late=late) for column in _columns(tool)]
     return _lines(tool, "event", rfc3339_all(batch["ts"]), columns)
 
 
@@ -80,7 +80,7 @@ def _row_lines(tool: Tool, tick: Tick, rows: Batch, names: Names) -> list[tuple[
 
 
 def _object_line(one: objects.Object, keys: Iterable[str]) -> list[Any]:
-    return [write(one[key]) if isinstance(one[key], list) else one[key] for key in (*_COMMON, *keys)]
+    return [write(one[key]) if isinstance(one[key], (list, bool)) else one[key] for key in (*_COMMON, *keys)]
 
 
 class CsvExporter:
@@ -107,6 +107,16 @@ class CsvExporter:
         self._write(_object_line(objects.stack(tool, tick, s), objects.STACK_KEYS) for s in tick.stacks)
         self._stream.flush()
         note_losses(tick, self._notes)
+
+    def events(self, tool: Tool, batches: Iterable[tuple[Batch, Places]], names: Names) -> None:
+        """Events in the order of their places, with what became known of them later."""
+        lines = in_places(batches, partial(_event_lines, tool, names, late=True))
+        self._write(lines)
+
+    def table(self, keys: Sequence[str], rows: Iterable[objects.Object]) -> None:
+        """Rows that are no tool's, with such keys, under a header line."""
+        self._write([[*_COMMON, *keys]])
+        self._write(_object_line(one, keys) for one in rows)
 
     def end(self, summary: Summary) -> None:
         """The summary, to stderr."""

@@ -32,9 +32,10 @@ Cells = Sequence[Fragment] | Same
 """A fragment a row. In most batches many columns (user, cgroup, name) have the same in all."""
 
 
-def fragments(column: Column, batch: Batch, names: Names) -> Cells:
-    """The column as JSON; what is known only later is null. The batch has at least one row."""
-    if column.late:
+def fragments(column: Column, batch: Batch, names: Names, *, late: bool = False) -> Cells:
+    """The column as JSON; what is known only later is null, unless `late` says that it is later now. The batch has at
+    least one row."""
+    if column.late and not late:
         return Same("null")
     if column.derive is None:
         return raw_fragments(column, batch)

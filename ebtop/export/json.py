@@ -9,7 +9,7 @@ from typing import Any
 from ebtop.export import objects
 from ebtop.export.exporter import ByteStream, Summary
 from ebtop.export.fragments import Cells, Fragment, Same, escape, fragments, raw_fragments, write
-from ebtop.export.order import in_order
+from ebtop.export.order import Places, in_order, in_places
 from ebtop.export.timestamps import rfc3339, rfc3339_all
 from ebtop.tick import Tick
 from ebtop.tool import Batch, Column, Kind, Names, Tool
@@ -28,8 +28,8 @@ def _lines(tool: Tool, kind: str, times: Sequence[str], cells: Iterable[tuple[Co
     return list(map(("".join(template) + "}\n").__mod__, zip(*differing, strict=True)))
 
 
-def _event_lines(tool: Tool, names: Names, batch: Batch) -> list[str]:
-    cells = ((column, fragments(column, batch, names)) for column in tool.columns if column.key != "ts")
+def _event_lines(tool: Tool, names: Names, batch: Batch, *, late: bool = False) -> list[str]:
+    cells = ((column, fragments(column, batch, names, late=late)) for column in tool.columns if column.key != "ts")
     return _lines(tool, "event", rfc3339_all(batch["ts"]), cells)
 
 
@@ -62,6 +62,14 @@ class JsonExporter:
         self._objects(objects.stack(tool, tick, one) for one in tick.stacks)
         self._objects(objects.losses(tool, tick))
         self._stream.flush()
+
+    def events(self, tool: Tool, batches: Iterable[tuple[Batch, Places]], names: Names) -> None:
+        """Events in the order of their places, with what became known of them later."""
+        self._write("".join(in_places(batches, partial(_event_lines, tool, names, late=True))))
+
+    def table(self, keys: Sequence[str], rows: Iterable[objects.Object]) -> None:  # noqa: ARG002  each says its own
+        """Rows that are no tool's, with such keys."""
+        self._objects(rows)
 
     def end(self, summary: Summary) -> None:
         """The summary."""

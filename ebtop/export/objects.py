@@ -9,8 +9,9 @@ from typing import Any
 from ebtop.export.exporter import Summary
 from ebtop.export.timestamps import rfc3339
 from ebtop.model import percentiles
+from ebtop.model.top import Top
 from ebtop.tick import Histogram, Stack, Tick
-from ebtop.tool import Tool
+from ebtop.tool import Tool, Type
 
 Object = dict[str, Any]
 
@@ -63,6 +64,33 @@ def stack(tool: Tool, tick: Tick, one: Stack) -> Object:
         "tid": one.tid,
         "comm": one.comm,
     }
+
+
+def top_keys(tool: Tool, top: Top) -> tuple[str, ...]:
+    """The keys of a top's rows: the value's, under its column's key, and what was counted of it."""
+    failed = ("failed",) if any(column.type is Type.RET for column in tool.columns) else ()
+    timed = ("total_ns", "mean_ns", "max_ns") if any(c.type is Type.DURATION for c in tool.columns) else ()
+    counted = ("count", "per_second", *failed, *timed)
+    key = top.column.key
+    return ("value" if key in counted else key, *counted)
+
+
+def top_rows(tool: Tool, top: Top, time: int) -> Iterator[Object]:
+    """A top's rows in its order, as of `time` (Unix ns); durations are None where none is known."""
+    keys, counted = top_keys(tool, top), top.counted
+    for row in range(len(top)):
+        place = top.place(row)
+        count, timed = int(counted.count[place]), counted.timed[place] > 0
+        found: Object = {
+            keys[0]: top.value(row),
+            "count": count,
+            "per_second": round(count / top.span_s, 3),
+            "failed": int(counted.failed[place]),
+            "total_ns": int(counted.total[place]) if timed else None,
+            "mean_ns": round(float(counted.mean[place])) if timed else None,
+            "max_ns": int(counted.max[place]) if timed else None,
+        }
+        yield {"tool": tool.name, "type": "row", "ts": rfc3339(time)} | {key: found[key] for key in keys}
 
 
 def losses(tool: Tool, tick: Tick) -> Iterator[Object]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from ebtop.tool import Batch
 
@@ -14,6 +15,7 @@ PORTION = 8192
 """Rows that are turned into text at once: enough to make NumPy cheap, few enough to stay in the CPU's cache."""
 
 Row = TypeVar("Row")
+Places = npt.NDArray[np.intp]
 
 
 def _by_time(batch: Batch) -> Batch:
@@ -54,3 +56,13 @@ def in_order(
             order = np.argsort(np.concatenate([part["ts"] for part in parts]), kind="stable")
             rows = list(map(rows.__getitem__, order.tolist()))
         yield rows
+
+
+def in_places(batches: Iterable[tuple[Batch, Places]], render: Callable[[Batch], list[Row]]) -> list[Row]:
+    """Render each batch and put its rows where `Places` says (a number for each), the lowest first."""
+    found = [(places, render(batch)) for batch, places in batches]
+    if not found:
+        return []
+    rows = list(chain.from_iterable(rendered for _, rendered in found))
+    order = np.argsort(np.concatenate([places for places, _ in found]), kind="stable")
+    return list(map(rows.__getitem__, order.tolist()))

@@ -9,8 +9,8 @@ from dataclasses import replace
 from ebtop.model.activity import Moment, amount
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
 from ebtop.model.told import Told
-from ebtop.tick import Gone, Message, Notice, Phase, ProcessDetails, Tick, ToolState, Vitals
-from ebtop.tool import Tool, Type
+from ebtop.tick import Gone, Message, Notice, Past, Phase, ProcessDetails, Tick, ToolState, Vitals
+from ebtop.tool import Names, Tool, Type
 
 DEFAULT_BUDGET = 64 << 20
 """Bytes that the ticks of all tools together may take."""
@@ -124,6 +124,12 @@ class _ToolHistory:
         self._tick_bytes -= self._sizes.popleft()
         self._snapshot = None
 
+    def begin_from(self, names: Names, events: int, lost: Mapping[str, int]) -> None:
+        """What was learnt and counted before the first tick."""
+        for domain, known in names.items():
+            self._names.learn(domain, known, NAMES_KEPT)
+        self._events, self._lost = events, Counter(lost)
+
     def snapshot(self) -> ToolSnapshot:
         if self._snapshot is None:
             self._snapshot = ToolSnapshot(
@@ -208,6 +214,8 @@ class History:
                 self._notices = (*self._notices, message)[-NOTICES_KEPT:]
             case Gone():
                 self._gone = message.reason
+            case Past():
+                self._go_to(message)
 
     def _learn_process(self, details: ProcessDetails) -> None:
         """Snapshots hold the mapping that there was: it is replaced, not changed."""
@@ -233,6 +241,16 @@ class History:
     def nbytes(self) -> int:
         """About how much memory the held ticks take."""
         return sum(part.nbytes for part in self._tools.values())
+
+    def _go_to(self, past: Past) -> None:
+        """Hold what was so then, and nothing else."""
+        for name, part in self._tools.items():
+            self._tools[name] = _ToolHistory(part.tool)
+            self._tools[name].set_state(part.state)
+            self._tools[name].begin_from(past.names.get(name, {}), *past.totals.get(name, (0, {})))
+        self._vitals = past.vitals or self._vitals
+        for tick in past.ticks:
+            self._add_tick(tick)
 
     def _add_tick(self, tick: Tick) -> None:
         part = self._tools.get(tick.tool)

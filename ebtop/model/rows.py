@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -60,6 +60,13 @@ class Part:
         if len(exact):
             return int(exact[0])
         return max(int(np.count_nonzero(self.order < position)) - 1, 0)
+
+    def picked(self, positions: Positions) -> Iterator[tuple[Batch, npt.NDArray[np.intp]]]:
+        """Events in any order, by batch: the events of each batch, and where each stands in `positions`."""
+        which = np.searchsorted(self.offsets, positions, side="right") - 1
+        for index in np.unique(which).tolist():
+            places = np.flatnonzero(which == index)
+            yield self.tick.events[index][positions[places] - self.offsets[index]], places
 
     def split(self, positions: Positions) -> list[tuple[Batch, npt.NDArray[np.intp]]]:
         """Positions by batch: each batch with the places in `positions` that lie in it."""
@@ -120,6 +127,28 @@ class Rows:
         start = int(self.ends[index - 1]) if index else 0
         return RowId(self.parts[index].serial, self.parts[index].position(row - start))
 
+    def batches(self, first: int, last: int) -> Iterator[tuple[Batch, npt.NDArray[np.intp]]]:
+        """The events that are listed from row `first` to before `last`, by batch, and the row of each."""
+        serials, positions = self._ids(np.arange(first, min(last, len(self))))
+        for serial in np.unique(serials).tolist():
+            mine = np.flatnonzero(serials == serial)
+            index = self._index(serial)
+            if index is not None:
+                for batch, places in self.parts[index].picked(positions[mine]):
+                    yield batch, first + mine[places]
+
+    def _ids(self, rows: Positions) -> tuple[Positions, Positions]:
+        """Serials and positions of the events that are listed in some rows."""
+        rows = self.held - 1 - rows if self.newest_first else rows
+        indices = np.searchsorted(self.ends, rows, side="right")
+        serials, positions = np.zeros_like(rows), np.zeros_like(rows)
+        for index in np.unique(indices).tolist():
+            mine = indices == index
+            start = int(self.ends[index - 1]) if index else 0
+            serials[mine] = self.parts[index].serial
+            positions[mine] = self.parts[index].positions()[rows[mine] - start]
+        return serials, positions
+
     def find(self, event: RowId) -> int | None:
         """The row of an event, or one near it that matches; None when it is held no more."""
         index = self._index(event.serial)
@@ -154,6 +183,9 @@ class SortedRows(Rows):
         if not 0 <= row < len(self):
             raise IndexError(row)
         return RowId(int(self._serials[row]), int(self._positions[row]))
+
+    def _ids(self, rows: Positions) -> tuple[Positions, Positions]:
+        return self._serials[rows], self._positions[rows]
 
     def find(self, event: RowId) -> int | None:
         """The row of an event; None when it is not listed."""

@@ -38,9 +38,22 @@ class ToolSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Playback:
+    """How a recording from `start` to `end` (Unix ns) is played: which time is shown, so many times as fast as it was,
+    or `standing`. It is not `complete` while it is being made, or when its recorder was killed."""
+
+    time: int
+    start: int
+    end: int
+    speed: float = 1.0
+    standing: bool = False
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything, as of `time` (Unix ns). `gone` says why capture ended, None while it runs; `processes` holds the
-    details that were asked for of late, by pid."""
+    details that were asked for of late, by pid; `playback` is set where all this comes from a recording."""
 
     time: int
     tools: Mapping[str, ToolSnapshot]
@@ -50,6 +63,7 @@ class Snapshot:
     gone: str | None = None
     screen_cpu: float = 0.0
     screen_pss: int = 0
+    playback: Playback | None = None
 
     def until(self, time: int) -> Snapshot:
         """As it was at that time (Unix ns), as far as ticks tell."""

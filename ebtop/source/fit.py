@@ -62,6 +62,7 @@ class Fit:
         if tick.rows is not None:
             self._batch(tool, tick.rows.dtype, late=True)
         _require(not tick.stacks or tool.kind is Kind.STACKS, f"stacks of {tool.name}")
+        _require(all(stack.count >= 0 for stack in tick.stacks), f"counts of {tool.name}")
         for histogram in tick.histograms:
             _histogram(tool, histogram)
         _names(tool, tick.names)

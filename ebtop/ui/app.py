@@ -27,6 +27,7 @@ from ebtop.ui.panes import Panes, panes_class
 from ebtop.ui.process_page import MOST_PAGES, ProcessPage, page_class
 from ebtop.ui.process_view import ProcessView
 from ebtop.ui.reader import Reader, Refreshed
+from ebtop.ui.saveas import SaveAs
 from ebtop.ui.sheet import Sheet
 from ebtop.ui.table import Table
 from ebtop.ui.terminal import Terminal
@@ -227,6 +228,7 @@ def bindings_by_scope(tools: Sequence[Tool], panes: type[Panes]) -> Mapping[str,
         Table,
         FilterBar,
         Choose,
+        SaveAs,
         Help,
     ]
     return {cls.__name__: [b for b in _bindings(cls) if b.id] for cls in classes}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -19,9 +19,11 @@ from ebtop.model.filter import FilterError
 from ebtop.model.format import count
 from ebtop.model.pattern import PatternError, searcher
 from ebtop.model.snapshot import ToolSnapshot
+from ebtop.model.stackcut import cut
 from ebtop.model.stacktree import CallTree, Function, Path, Shape, StackTree, functions, search
 from ebtop.model.window import Window, said, spanned, within
 from ebtop.sanitise import sanitise
+from ebtop.tick import Tick
 from ebtop.tool import Tool
 from ebtop.ui.filterbar import FilterBar
 from ebtop.ui.functionnames import module_of, name_of, percent
@@ -30,6 +32,9 @@ from ebtop.ui.icicle import Icicle
 from ebtop.ui.ranked import RankedTable
 from ebtop.ui.table import Table
 from ebtop.ui.view import ToolView
+
+if TYPE_CHECKING:
+    from ebtop.export.shown import Exports
 
 _BESIDE = 100
 """From this width on the table is beside the graph, not below it."""
@@ -51,7 +56,7 @@ class _Prepared:
     calls: CallTree
     functions: tuple[Function, ...]
     top_samples: int
-    span_s: float
+    window: tuple[Tick, ...]
 
 
 class FlameView(ToolView, can_focus=False):
@@ -98,6 +103,7 @@ class FlameView(ToolView, can_focus=False):
         self._tree = StackTree()
         self._before: list[Path] = []
         self._calls: CallTree | None = None
+        self._prepared: _Prepared | None = None
         self._span_s = 0.0
         self._functions: tuple[tuple[Function, ...], int] | None = None
         self._bar = FilterBar(_regex)
@@ -145,7 +151,7 @@ class FlameView(ToolView, can_focus=False):
         calls = self._tree.calls(snapshot.ticks, window, stacks.shape)
         calls = search(calls, stacks.pattern)
         top = calls.find(stacks.top)
-        return _Prepared(stacks, calls, functions(calls, top), int(calls.total[top]), spanned(window))
+        return _Prepared(stacks, calls, functions(calls, top), int(calls.total[top]), tuple(window))
 
     # In the UI thread
 
@@ -154,7 +160,8 @@ class FlameView(ToolView, can_focus=False):
         if not isinstance(result, _Prepared):
             return
         graph = self.graph
-        self._calls, self._span_s = result.calls, result.span_s
+        self._calls, self._span_s = result.calls, spanned(result.window)
+        self._prepared = result
         graph.empty = self._why_empty(snapshot, result)
         graph.set_calls(result.calls)
         self._functions = result.functions, result.top_samples
@@ -223,6 +230,16 @@ class FlameView(ToolView, can_focus=False):
         """Zooming out is for who has zoomed in: else its key may mean something else."""
         del parameters
         return bool(self.sought.top) if action == "up" else True
+
+    def exportable(self, snapshot: ToolSnapshot) -> Exports:
+        """The window's stacks that lead through the frame on top, whole, without frames that are left out."""
+        from ebtop.export import shown  # when it is wanted: the first screen does not wait for it
+
+        result = self._prepared
+        if result is None:
+            return {}
+        top = result.calls.path(result.calls.find(result.wanted.top))
+        return shown.stacks(snapshot, result.window, cut(result.wanted.shape, top))
 
     def back(self) -> bool:
         """Leave the marked function, then the search, then the zoom."""

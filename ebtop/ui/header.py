@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from ebtop.model.format import clock, count, duration, nbytes, percent
-from ebtop.model.snapshot import Snapshot, ToolSnapshot
+from ebtop.model.snapshot import Playback, Snapshot, ToolSnapshot
 from ebtop.model.window import Window, spanned, within
 from ebtop.sanitise import sanitise
 from ebtop.ui.fit import Part, line
@@ -46,7 +46,9 @@ def left_parts(snapshot: Snapshot, notes: Sequence[str]) -> list[Part]:
 def right_parts(snapshot: Snapshot, paused: int | None, interval_s: float) -> list[Part]:
     """State, focus, loss and cost."""
     vitals = snapshot.vitals
-    if snapshot.gone is not None:
+    if snapshot.playback is not None:
+        state = replayed(snapshot.playback, snapshot.gone)
+    elif snapshot.gone is not None:
         state = Part("■ CAPTURE ENDED", "warn")
     elif paused is not None:
         state = Part(f"║ PAUSED at {clock(paused)[:8]}", "accent")
@@ -65,6 +67,17 @@ def right_parts(snapshot: Snapshot, paused: int | None, interval_s: float) -> li
         Part(f"cost {percent(total_cost(snapshot))}", "dim", 2),
         Part(nbytes(snapshot.screen_pss + (vitals.capture_pss if vitals else 0)), "dim", 8),
     ]
+
+
+def replayed(playback: Playback, gone: str | None) -> Part:
+    """Where a recording is: playing or standing, which time, how fast, and whether it is all there."""
+    if gone is not None:
+        return Part("■ REPLAY ENDED", "warn")
+    speed = f" {playback.speed:g}x" if playback.speed != 1 else ""
+    at_end = " end" if playback.time >= playback.end else ""
+    mark, tone = ("║", "accent") if playback.standing else ("▶", "good")
+    whole = "" if playback.complete else " not closed"
+    return Part(f"{mark} REPLAY {clock(playback.time)[:8]}{speed}{at_end}{whole}", tone)
 
 
 class Header(Line):

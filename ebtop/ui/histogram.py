@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
 from textual import events, on
@@ -16,12 +16,13 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ebtop.model.format import clock, count
-from ebtop.model.groups import By, Waiter, waiters
+from ebtop.model.groups import By, Group, Waiter, waiters
 from ebtop.model.latency import Latency, LatencyReader
 from ebtop.model.percentiles import Summary, summary
 from ebtop.model.snapshot import ToolSnapshot
 from ebtop.model.window import Window, said, spanned, within
 from ebtop.sanitise import sanitise
+from ebtop.tick import Tick
 from ebtop.tool import Tool, log_buckets
 from ebtop.ui.choose import Choose
 from ebtop.ui.grouptable import SORTS, GroupRows, ordered
@@ -29,6 +30,9 @@ from ebtop.ui.heatmap import Chart, Picked, Picture, amount
 from ebtop.ui.ranked import RankedTable
 from ebtop.ui.table import Table, padded
 from ebtop.ui.view import ToolView
+
+if TYPE_CHECKING:
+    from ebtop.export.shown import Exports
 
 _BESIDE = 100
 """From this width on the panel is beside the chart, not below it."""
@@ -62,7 +66,8 @@ class _Prepared:
     found: Latency
     summary: Summary
     rows: GroupRows
-    span_s: float
+    groups: tuple[Group, ...]
+    window: tuple[Tick, ...]
 
 
 class HistogramView(ToolView, can_focus=False):
@@ -141,8 +146,8 @@ class HistogramView(ToolView, can_focus=False):
         found = self._reader.read(snapshot.ticks, sought.window, sought.by, sought.chosen)
         groups = ordered(found.groups, sought.sort, sought.reverse)
         rows = GroupRows(groups, sought.by, self._buckets, sought.sort, sought.reverse)
-        span = spanned(within(sought.window, snapshot.ticks))
-        return _Prepared(sought, found, summary(self._buckets, found.counts), rows, span)
+        window = tuple(within(sought.window, snapshot.ticks))
+        return _Prepared(sought, found, summary(self._buckets, found.counts), rows, groups, window)
 
     # In the UI thread
 
@@ -175,7 +180,7 @@ class HistogramView(ToolView, can_focus=False):
         sought, prepared = self.sought, self._prepared
         parts = [
             f"by {_BY[sought.by]}" if sought.by is not By.ALL else "this process" if self.narrow else _BY[sought.by],
-            said(sought.window, prepared.span_s if prepared else 0.0),
+            said(sought.window, spanned(prepared.window) if prepared else 0.0),
         ]
         if prepared is not None and sought.by is not By.ALL:
             groups = len(prepared.rows)
@@ -240,6 +245,15 @@ class HistogramView(ToolView, can_focus=False):
         cell = self._chart.picked()
         who = self._who(cell) if cell else ()
         return who[0].key if who else None
+
+    def exportable(self, snapshot: ToolSnapshot) -> Exports:
+        """The histogram of the window; where processes or control groups are told apart, those of all, as listed."""
+        from ebtop.export import shown  # when it is wanted: the first screen does not wait for it
+
+        result = self._prepared
+        if result is None:
+            return {}
+        return shown.histograms(snapshot, result.window, result.sought.by, [group.key for group in result.groups])
 
     def back(self) -> bool:
         """Leave the cell, then the map, then the groups."""

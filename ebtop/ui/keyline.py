@@ -10,7 +10,7 @@ from textual.binding import Binding
 
 from ebtop.ui.line import Line
 
-_PLACES = {"restart": -1, "leave": -1, "copy": 1, "pause": 1, "help": 2, "app.quit": 2}
+_PLACES = {"restart": -1, "leave": -1, "copy": 1, "pause": 1, "export": 1, "help": 2, "app.quit": 2}
 
 
 class KeyLine(Line):

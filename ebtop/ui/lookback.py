@@ -29,6 +29,10 @@ class LookBack(Screen[None]):
                 tooltip="Ten seconds back"),
         Binding("right_curly_bracket", "step(10)", "Ten on", key_display="}", show=False, id="time.on_ten",
                 tooltip="Ten seconds on"),
+        Binding("greater_than_sign", "speed(1)", "Faster", key_display=">", show=False, id="time.faster",
+                tooltip="Play the recording faster: 2 times, 10 times"),
+        Binding("less_than_sign", "speed(-1)", "Slower", key_display="<", show=False, id="time.slower",
+                tooltip="Play the recording slower"),
         Binding("end", "now", "Now", show=False, priority=True, id="time.now",
                 tooltip="Go on with what happens now, where something earlier is shown"),
     ]  # fmt: skip
@@ -56,21 +60,34 @@ class LookBack(Screen[None]):
 
     @property
     def can_go_on(self) -> bool:
-        """Now can be gone back to when something earlier is shown, unless the key is wanted for typing."""
-        return self.at is not None and not isinstance(self.focused, Input)
+        """Now can be gone back to when something earlier is shown, the end of a recording from anywhere, unless the key
+        is wanted for typing."""
+        return (self.at is not None or self.reader.is_recorded) and not isinstance(self.focused, Input)
 
     def action_pause(self) -> None:
         """What is shown stands still, or goes on."""
-        self._look_at(self.reader.now if self.at is None else None)
+        if self.at is None:
+            self.reader.pause()
+            self.moved()
+        else:
+            self._look_at(None)
 
     def action_step(self, by: int) -> None:
         """Show what was so some ticks earlier, or later."""
-        if activity := self.activity:
-            self._look_at(step(activity, self.at or activity[-1].end, round(by * self.interval_s * 1e9)))
+        by_ns = round(by * self.interval_s * 1e9)
+        if self.reader.is_recorded:
+            self._look_at((self.at or self.reader.now) + by_ns)
+        elif activity := self.activity:
+            self._look_at(step(activity, self.at or activity[-1].end, by_ns))
 
     def action_now(self) -> None:
-        """Go on with what happens now."""
-        self._look_at(None)
+        """Go on with what happens now, or with the end of a recording."""
+        self.reader.go_to_end()
+        self.moved()
+
+    def action_speed(self, by: int) -> None:
+        """Play a recording faster or slower."""
+        self.reader.change_speed(by)
 
     @on(TimeBar.Chosen)
     def _time_chosen(self, event: TimeBar.Chosen) -> None:

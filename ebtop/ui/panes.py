@@ -25,6 +25,7 @@ from ebtop.ui.help import Help, help_text
 from ebtop.ui.keyline import KeyLine
 from ebtop.ui.paneline import PaneLine
 from ebtop.ui.reader import Reader, Refreshed, Shown
+from ebtop.ui.saving import Saving
 from ebtop.ui.tabs import Tabs
 from ebtop.ui.timebar import TimeBar
 from ebtop.ui.trouble import Trouble
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
 
 LEAST_WIDTH, LEAST_HEIGHT = 40, 10
 
+NO_FOCUS = "a recording holds what was traced: / filters what is shown of it"
+
 _RESOLVE_AFTER_S = 0.12
 """The process under the cursor is looked up when the cursor has rested for so long."""
 
 
-class Panes(DrillDown):
+class Panes(Saving, DrillDown):
     """The dashboard's one screen; help and choices lie on top of it."""
 
     TITLE = "ebtop"
@@ -96,6 +99,11 @@ class Panes(DrillDown):
     def activity(self) -> Sequence[Moment]:
         """That of the pane that is shown, until now."""
         return self._snapshot.tools[self.current].activity if self._snapshot and self.current else ()
+
+    @property
+    def moment(self) -> Snapshot | None:
+        """What is shown, now or as it was."""
+        return self._frozen or self._snapshot
 
     def moved(self) -> None:
         """Another moment is looked at."""
@@ -204,7 +212,8 @@ class Panes(DrillDown):
         self.query_one(Tabs).show(self.current, self._snapshot)
         if self._snapshot is not None and (pane := self.pane) is not None:
             self.query_one(PaneLine).show(pane, self._keys[self.current], self._snapshot.gone)
-            self.query_one(TimeBar).show(self.activity, self.at)
+            playback = self._snapshot.playback
+            self.query_one(TimeBar).show(self.activity, self.at or (playback.time if playback else None))
         self.refresh_bindings_if_gone_changed()
 
     _was_gone = False
@@ -222,6 +231,8 @@ class Panes(DrillDown):
         del parameters
         if action == "now":
             return self.can_go_on
+        if action == "speed":
+            return self.reader.is_recorded
         return self._was_gone and self.dashboard.can_restart if action == "restart" else True
 
     def on_resize(self, event: events.Resize) -> None:
@@ -277,6 +288,9 @@ class Panes(DrillDown):
 
     def action_focus_process(self, follow: bool) -> None:
         """Trace only the selected process."""
+        if self.reader.is_recorded:
+            self.notify(NO_FOCUS, severity="warning", markup=False)
+            return
         pid = self.selected_process()
         if pid is None:
             return
@@ -285,6 +299,9 @@ class Panes(DrillDown):
 
     def action_clear_focus(self) -> None:
         """Trace all processes."""
+        if self.reader.is_recorded:
+            self.notify(NO_FOCUS, severity="warning", markup=False)
+            return
         self.dashboard.reader.send(SetFocus(Focus()))
         self.notify("focus on all", markup=False, timeout=2)
 

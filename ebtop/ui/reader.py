@@ -17,8 +17,8 @@ from textual.message import Message as ScreenMessage
 
 from ebtop.model.history import DEFAULT_BUDGET, History
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
-from ebtop.source import Source
-from ebtop.tick import Command, Focus, Gone, Load, Message, Phase, SetFocus, TakeStacks, ToolState
+from ebtop.source import Playable, Source
+from ebtop.tick import Command, Focus, Gone, Load, Message, Past, Phase, SetFocus, TakeStacks, ToolState
 from ebtop.tool import Tool
 from ebtop.ui.cost import OwnCost
 
@@ -123,6 +123,7 @@ class Reader:
     ) -> None:
         self.at: int | None = None  # the moment that is looked at, None for now; the screen's
         self._source = source
+        self._recorded = source if isinstance(source, Playable) else None
         self._tools = tuple(tools)
         self._post = post
         self._clock = clock
@@ -152,10 +153,38 @@ class Reader:
         self._inbox.put(_Look(view, wanted))
 
     def look_back(self, at: int | None) -> None:
-        """Show what was so at a time (Unix ns), or with None go on with the newest. What is shown stays in memory,
-        beside History, which goes on."""
+        """Show what was so at a time (Unix ns), or with None go on: with the newest, or from where a recording stands.
+        What is shown of a live source stays in memory, beside History, which goes on."""
+        if self._recorded is not None and at is None:
+            self._recorded.play()
+        elif self._recorded is not None:
+            at = self._recorded.stand(at)
+        self._move(at)
+
+    def pause(self) -> None:
+        """Stay with what is shown."""
+        self._move(self.now if self._recorded is None else self._recorded.stand())
+
+    def _move(self, at: int | None) -> None:
         self.at = at
         self._inbox.put(_LookBack(at))
+
+    def go_to_end(self) -> None:
+        """Go on with the newest."""
+        if self._recorded is not None:
+            self._recorded.go_to_end()
+        self._move(None)
+
+    def change_speed(self, by: int) -> None:
+        """Play a recording faster (1) or slower (-1)."""
+        if self._recorded is not None:
+            self._recorded.change_speed(by)
+            self._inbox.put(_LookBack(None))
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the source is a recording: its time can be moved, its focus cannot."""
+        return self._recorded is not None
 
     @property
     def now(self) -> int:
@@ -230,7 +259,9 @@ class Reader:
                 return
             if self._take(item):
                 now = time.monotonic()
-                news = isinstance(item, _From)  # else the user asked, and is not to wait
+                news = isinstance(item, _From) and not isinstance(
+                    item.message, Past
+                )  # else the user asked, and is not to wait
                 pause = SOON_S if now - self._started < STARTING_S else REFRESH_S
                 earliest = max(self._posted + pause, now + _GATHER_S) if news else now
                 due = earliest if due is None else min(due, earliest)
@@ -242,7 +273,8 @@ class Reader:
                 self._look = item
                 self._stale = True
             case _LookBack():
-                self._frozen = None if item.at is None else self._history.snapshot(self._clock()).until(item.at)
+                live = item.at is None or self._recorded is not None
+                self._frozen = None if live else self._history.snapshot(self._clock()).until(item.at or 0)
                 self._stale = True
             case _Attach():
                 self._history.restarted()
@@ -254,8 +286,8 @@ class Reader:
                 if item.source is not self._source:
                     return False
                 self._history.add(item.message)
-                if self._look is not None and self._frozen is None:
-                    self._stale |= self._look.view.concerns(item.message)
+                concerned = self._look is not None and self._frozen is None and self._look.view.concerns(item.message)
+                self._stale |= concerned or isinstance(item.message, Past)
         return True
 
     def _refresh(self) -> None:
@@ -263,6 +295,8 @@ class Reader:
         live = self._history.snapshot(self._clock())
         told = live.vitals.screen_pss if live.vitals else 0  # who gave root up may not look at itself
         live = replace(live, screen_cpu=self._cost.cpu, screen_pss=self._cost.pss or told)
+        if self._recorded is not None:
+            live = _of_recording(live, self._recorded)
         if self._look is not None and self._stale:
             self._shown = self._prepared(self._look, self._frozen or live)
             self._stale = False
@@ -283,3 +317,9 @@ class Reader:
         if before is not None and before.result is result is not None and before.view is look.view:
             return replace(before, snapshot=tool)  # nothing is new: what is drawn stays
         return Shown(serial, look.view, look.wanted, tool, result)
+
+
+def _of_recording(snapshot: Snapshot, source: Playable) -> Snapshot:
+    """The picture with the activity of the whole recording, not only of what is held."""
+    tools = {name: replace(tool, activity=tuple(source.activity(name))) for name, tool in snapshot.tools.items()}
+    return replace(snapshot, tools=tools, playback=source.playback())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -26,6 +26,9 @@ from ebtop.ui.filterbar import FilterBar
 from ebtop.ui.streammodel import StreamModel, TopModel, mark
 from ebtop.ui.table import Heading, Model, Table
 from ebtop.ui.view import ToolView
+
+if TYPE_CHECKING:
+    from ebtop.export.shown import Exports
 
 WINDOWS_S = (0, 60, 10)
 """What `w` goes round: a top over all that is held, the last minute, the last ten seconds."""
@@ -74,6 +77,7 @@ class StreamView(ToolView, can_focus=False):
         self._asked = StreamQuery(tool)  # the reader's; see ToolView
         self._prepared: tuple[Query, Rows | Top] | None = None  # the reader's, too
         self.wanted: object | None = Query()
+        self._found: Rows | Top | None = None
         self._table = Table()
         self._bar = FilterBar(lambda text: parse(tool, text))
         self._taken = False  # stacks are being taken, as of what is shown
@@ -103,6 +107,7 @@ class StreamView(ToolView, can_focus=False):
         if result is None:
             return
         query, found = cast("tuple[Query, Rows | Top]", result)
+        self._found = found
         top = isinstance(found, Top)
         model: Model
         model = TopModel(self.tool, found, query) if isinstance(found, Top) else StreamModel(self.tool, found, query)
@@ -195,6 +200,15 @@ class StreamView(ToolView, can_focus=False):
     def action_stacks(self) -> None:
         """Take the stacks of events, or no longer."""
         self.post_message(self.StacksAsked())
+
+    def exportable(self, snapshot: ToolSnapshot) -> Exports:
+        """The events that the filter leaves, in their order; or the top."""
+        from ebtop.export import shown  # when it is wanted: the first screen does not wait for it
+
+        found = self._found
+        if found is None:
+            return {}
+        return shown.top(snapshot, found) if isinstance(found, Top) else shown.rows(snapshot, found)
 
     def keyboard_target(self) -> Widget:
         """The rows."""

@@ -23,7 +23,7 @@ lost), the reasons when the tool failed, the details and the footer: a view draw
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.message import Message
 from textual.widget import Widget
@@ -33,6 +33,9 @@ from ebtop.model.narrow import Narrow
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
 from ebtop.tick import Message as Told
 from ebtop.tool import Tool
+
+if TYPE_CHECKING:
+    from ebtop.export.shown import Exports
 
 
 class ToolView(Widget, can_focus=True):
@@ -117,6 +120,12 @@ class ToolView(Widget, can_focus=True):
     def selected_note(self) -> str:
         """What there might be to know beside the fields: a line of plain text, "" for none."""
         return ""
+
+    def exportable(self, snapshot: ToolSnapshot) -> Exports:
+        """What is shown of the snapshot, by the formats that it can be written in. Cheap, and in the UI thread; each
+        writes in another one, and must use nothing of the view that changes."""
+        del snapshot
+        return {}
 
     def back(self) -> bool:
         """Esc: leave the innermost of the view's own states (a group, a filter, a zoom); False if there is none."""

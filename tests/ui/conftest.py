@@ -25,6 +25,7 @@ def _same_everywhere(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("LOGNAME", "tests")  # tmp_path asks for our name, and by number there are only these users
     monkeypatch.setattr(pwd, "getpwuid", lambda uid: _User(USERS[uid]))
     monkeypatch.setattr(OwnCost, "measure", lambda _cost: None)
     formats.user.cache_clear()

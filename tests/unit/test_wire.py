@@ -57,6 +57,7 @@ MESSAGES: list[t.Message] = [
     t.Tick("empty", 0, 0),
     t.Tick("no records", 0, 0, events=(records(OPEN, 0),)),
     t.ToolState("x", t.Phase.FAILED, ("kprobe:a",), (t.Attempt("kprobe:a", ODD),), "why", "do"),
+    t.ToolState("x", t.Phase.RUNNING, stacks=True, options={"frequency": 99}),
     t.Vitals("host", "6.8.0", 2, 12.25, 0.004, 1 << 40, "pid 1", 3, 1 << 24),
     t.ProcessDetails(7, True, ODD, "/x", "/", "root", "/c", "", ("a", ""), (t.Ancestor(1, "init", ("i",)),), 1, 2, 3.5),
     t.ProcessDetails(

@@ -1,0 +1,78 @@
+"""A capture without a screen: what `run` and `record` have in common, from the first command to the last tick."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ebtop.endings import SIGNALS
+
+if TYPE_CHECKING:
+    from ebtop.heldcommand import HeldCommand
+    from ebtop.source.live import LiveSource
+    from ebtop.tick import Focus, ToolState
+
+
+class Session:
+    """Begins with a focus and some tools; ends when told to, after a while, or with the command. `code` is the exit
+    code."""
+
+    def __init__(self, source: LiveSource, held: HeldCommand | None, duration: float | None) -> None:
+        self.source, self.held = source, held
+        self.code = 0
+        self._duration = duration
+
+    def begin(self, focus: Focus, tools: Mapping[str, Mapping[str, int]]) -> Focus:
+        """Ask for the tools, each with its options: the focus that they have."""
+        from ebtop.tick import Load, SetFocus
+
+        for number in SIGNALS:
+            # In a thread: this one may be sending something just now, and a message must stay whole.
+            signal.signal(number, lambda *_: threading.Thread(target=self.stop, daemon=True).start())
+        if self.held:
+            focus = replace(focus, pids=(*focus.pids, self.held.pid), follow=True)
+        self.source.send(SetFocus(focus))
+        for tool, options in tools.items():
+            self.source.send(Load(tool, options))
+        return focus
+
+    def attached(self) -> None:
+        """All runs that can: the time begins, and the command."""
+        if self._duration:
+            timer = threading.Timer(self._duration, self.stop)
+            timer.daemon = True
+            timer.start()
+        if self.held:
+            self.held.when_done(self.stop)
+            self.held.release()
+
+    def stop(self) -> None:
+        """Have capture make its last tick."""
+        from ebtop.tick import Stop
+
+        self.source.send(Stop())
+
+    def give_up(self, reason: str, code: int) -> None:
+        """Say why, once, and end."""
+        if not self.code:
+            say(reason)
+            self.code = code
+        self.stop()
+
+
+def say(text: str) -> None:
+    """One line on stderr."""
+    from ebtop.sanitise import sanitise
+
+    sys.stderr.write(f"ebtop: {sanitise(text)}\n")
+
+
+def why_failed(state: ToolState) -> str:
+    """Why a tool did not start, with what was tried and what to do, in one line."""
+    tried = "".join(f"; tried {probe}: {error}" for probe, error in state.tried)
+    remedy = f" ({state.remedy})" if state.remedy else ""
+    return f"{state.tool} cannot run on this kernel: {state.reason}{tried}{remedy}"

@@ -1,0 +1,99 @@
+"""Ticks that were recorded, in other formats."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from ebtop.export.accumulate import Accumulator, By
+from ebtop.export.exporter import Exporter
+from ebtop.export.formats import STACK_FORMATS
+from ebtop.export.known import KnownNames
+from ebtop.export.stackcounts import StackCounter, StackCounts, has_stacks, period_ns
+from ebtop.export.summary import Tally
+from ebtop.tick import Tick, ToolState
+from ebtop.tool import Kind, Names, Tool
+
+_ADDED_UP = frozenset({Kind.HISTOGRAM, Kind.STACKS})
+_UNSETTLED = 3
+"""Names arrive up to so many ticks after the events that need them."""
+
+
+class _Part:
+    """What one tool's ticks have come to."""
+
+    def __init__(self, tool: Tool, names: Names, by: By) -> None:
+        self.tool = tool
+        self.known = KnownNames(names)
+        self.accumulator = Accumulator(by)
+        self.written_at = 0
+        self.unsettled: deque[Tick] = deque()
+
+
+def write_tables(
+    exporter: Exporter, ticks: Iterable[Tick], tools: Sequence[tuple[Tool, Names]], states: Mapping[str, ToolState],
+    by: By = "all", interval_s: float | None = None,
+) -> None:  # fmt: skip
+    """Write ticks as `ebtop run` does those of one tool: events as they come, histograms and stacks added up, over all
+    or by intervals. There is one summary, of all tools, whose names it has with commas between them.
+
+    `tools` are given with the names that were known before the first tick.
+    """
+    parts = {tool.name: _Part(tool, names, by) for tool, names in tools}
+    probes = {name: states[name].probes if name in states else () for name in parts}
+    tally, end = Tally(",".join(parts)), 0
+    for part in parts.values():
+        exporter.begin(part.tool, probes[part.tool.name])
+    for tick in ticks:
+        tally.add(tick)
+        end = tick.end
+        _write(exporter, parts[tick.tool], tick, interval_s)
+    for part in parts.values():
+        _settle(exporter, part, 0)
+        _flush(exporter, part)
+    all_probes = [probe for some in probes.values() for probe in some]
+    exporter.end(replace(tally.summary(all_probes), time=end))
+
+
+def _write(exporter: Exporter, part: _Part, tick: Tick, interval_s: float | None) -> None:
+    part.known.learn(tick)
+    if part.tool.kind not in _ADDED_UP:
+        part.unsettled.append(tick)
+        _settle(exporter, part, _UNSETTLED)
+        return
+    part.accumulator.add(tick)
+    part.written_at = part.written_at or tick.start
+    if interval_s and tick.end - part.written_at >= interval_s * 1e9:
+        _flush(exporter, part)
+
+
+def _settle(exporter: Exporter, part: _Part, keep: int) -> None:
+    while len(part.unsettled) > keep:
+        exporter.tick(part.tool, part.unsettled.popleft(), part.known.names)
+
+
+def _flush(exporter: Exporter, part: _Part) -> None:
+    whole = part.accumulator.take()
+    if whole is not None:
+        part.written_at = whole.end
+        exporter.tick(part.tool, whole, part.known.names)
+
+
+def count_stacks(ticks: Iterable[Tick], tool: Tool, names: Names, states: Mapping[str, ToolState]) -> StackCounts:
+    """The stacks of one tool's ticks, added up; `names` are those known before the first."""
+    known, counter = KnownNames(names), StackCounter(tool, period_ns(tool, states.get(tool.name)))
+    unsettled: deque[Tick] = deque()
+    for tick in ticks:
+        known.learn(tick)
+        unsettled.append(tick)
+        if len(unsettled) > _UNSETTLED:
+            counter.add(unsettled.popleft(), known.names)
+    for tick in unsettled:
+        counter.add(tick, known.names)
+    return counter.counts()
+
+
+def fitting(tools: Sequence[Tool], format_: str) -> list[Tool]:
+    """Those of the tools whose data have that form."""
+    return [tool for tool in tools if format_ not in STACK_FORMATS or has_stacks(tool)]

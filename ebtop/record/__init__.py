@@ -1,0 +1,1 @@
+"""Recordings: one SQLite file that anyone's SQL can read, written while capture goes on."""

@@ -1,0 +1,270 @@
+"""Ticks from a recording, as if they came now: at its own pace, faster, or as of any time in it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+from ebtop.model.activity import Moment
+from ebtop.model.snapshot import Playback
+from ebtop.record.reader import Recording, RecordingError
+from ebtop.source.fit import Fit, UnfitError
+from ebtop.tick import (
+    Command,
+    Gone,
+    Load,
+    Message,
+    Notice,
+    Past,
+    Phase,
+    ProcessDetails,
+    Resolve,
+    SetFocus,
+    Stop,
+    TakeStacks,
+    ToolState,
+    Vitals,
+)
+from ebtop.tool import Tool
+
+SPEEDS = (1.0, 2.0, 10.0)
+
+PAST_BYTES, PAST_TICKS = 8 << 20, 150
+"""What is read of each tool's past when another time is gone to: it is to be shown at once."""
+
+_POLL_S = 0.25
+_NAMES = 50_000
+_NO_FOCUS = "a recording has what was traced: / filters what is shown of it"
+
+
+class Playhead:
+    """Which time of a recording is shown; any thread may ask. `changed` guards it, and tells who waits."""
+
+    def __init__(self, start: int, end: int, steady: Callable[[], float]) -> None:
+        self.changed = threading.Condition()
+        self.start, self.end = start, end
+        self.standing = False
+        self.speed = SPEEDS[0]
+        self._steady = steady
+        self._at, self._since = start, steady()  # the time that was shown, and when
+
+    def now(self) -> int:
+        """The time (Unix ns)."""
+        with self.changed:
+            passed = 0.0 if self.standing else (self._steady() - self._since) * self.speed
+            return min(self._at + int(passed * 1e9), self.end)
+
+    def move(self, time: int | None = None, *, standing: bool | None = None, speed: float | None = None) -> int:
+        """Go on from a time, or from what is shown: the time."""
+        with self.changed:
+            now = self.now() if time is None else min(max(time, self.start), self.end)
+            self._at, self._since = now, self._steady()
+            self.standing = self.standing if standing is None else standing
+            self.speed = speed or self.speed
+            self.changed.notify()
+            return now
+
+    def until(self, time: int) -> float | None:
+        """Seconds until a time is shown, 0 where it is; None where it will not be."""
+        with self.changed:
+            left = max(time - self.now(), 0)
+            return None if self.standing and left else left / 1e9 / self.speed
+
+
+class _End:
+    """Nobody listens any more."""
+
+
+class _Due:
+    """What is next is due."""
+
+
+class ReplaySource:
+    """A Source that a recording feeds, and whose time can be moved. One thread reads the recording: the one that takes
+    the messages."""
+
+    def __init__(
+        self, recording: Recording, tools: Sequence[Tool], steady: Callable[[], float] = time.monotonic,
+        speed: float = SPEEDS[0],
+    ) -> None:  # fmt: skip
+        """`steady` is the clock that it plays by, in seconds; `speed` one of SPEEDS."""
+        self._recording, self._tools = recording, {tool.name: tool for tool in tools}
+        self._fit = Fit(tools)
+        self._head = Playhead(recording.meta.start, recording.meta.end, steady)
+        self._head.move(speed=speed)
+        self._tasks: deque[Command | _End] = deque()
+        self._wanted: int | None = None  # the time to go to
+        self._complete = recording.meta.closed
+        self._activity: dict[str, Sequence[Moment]] = {}
+
+    def now(self) -> int:
+        """The time (Unix ns) that is shown."""
+        return self._head.now()
+
+    def playback(self) -> Playback:
+        """How it is played."""
+        head = self._head
+        with head.changed:
+            return Playback(head.now(), head.start, head.end, head.speed, head.standing, self._complete)
+
+    def activity(self, tool: str) -> Sequence[Moment]:
+        """When how much happened, over the whole recording."""
+        return self._activity.get(tool, ())
+
+    def stand(self, time: int | None = None) -> int:
+        """Show what was so at a time, and stay there; stay where it is without one: the time that is shown."""
+        if time is not None:
+            self._go_to(time)
+        return self._head.move(standing=True)
+
+    def play(self) -> None:
+        """Go on from what is shown."""
+        self._head.move(standing=False)
+
+    def go_to_end(self) -> None:
+        """Show the newest, and what follows where the recording goes on."""
+        self._go_to(self._head.end)
+        self._head.move(standing=False)
+
+    def change_speed(self, by: int) -> None:
+        """Faster (1) or slower (-1)."""
+        place = SPEEDS.index(self._head.speed) + by
+        self._head.move(speed=SPEEDS[min(max(place, 0), len(SPEEDS) - 1)])
+
+    def send(self, command: Command) -> None:
+        """Answered from the recording, or by a notice that it cannot be."""
+        self._do(command)
+
+    def close(self) -> None:
+        """End."""
+        self._do(_End())
+
+    def _do(self, task: Command | _End) -> None:
+        with self._head.changed:
+            self._tasks.append(task)
+            self._head.changed.notify()
+
+    def _go_to(self, time: int) -> None:
+        with self._head.changed:
+            self._wanted = self._head.move(time)
+
+    def messages(self) -> Iterator[Message]:
+        """What was recorded, when it is due; a Gone when the recording cannot be read on."""
+        try:
+            for message in self._messages():
+                for one in message.ticks if isinstance(message, Past) else (message,):
+                    self._fit.check(one)
+                yield message
+        except (RecordingError, UnfitError) as error:
+            yield Gone(str(error))
+        finally:
+            self._recording.close()
+
+    def _messages(self) -> Iterator[Message]:
+        self._look_over()
+        yield from self._told_at(self._head.start)
+        said = self._head.start
+        coming = self._after(said)
+        ahead = next(coming, None)
+        while True:
+            match self._next_task(ahead[0] if ahead else None):
+                case _End():
+                    return
+                case int(time):
+                    yield self._past(time)
+                    said, coming = time, self._after(time)
+                    ahead = next(coming, None)
+                case _Due() if ahead:
+                    said, message = ahead
+                    yield message
+                    ahead = next(coming, None)
+                case _Due():
+                    yield from self._look_again()
+                    coming = self._after(said)
+                    ahead = next(coming, None)
+                case command:
+                    yield from self._answer(command)
+
+    def _next_task(self, ahead: int | None) -> Command | _End | _Due | int:
+        """Wait for what is next: something that was asked for, or the message of that time. Without one the recording
+        is looked at again after a while, if it may go on."""
+        head, waited = self._head, False
+        with head.changed:
+            while True:
+                if self._tasks:
+                    return self._tasks.popleft()
+                if self._wanted is not None:
+                    wanted, self._wanted = self._wanted, None
+                    return wanted
+                if ahead is not None:
+                    left = head.until(ahead)
+                    waited = left == 0
+                else:
+                    left = None if self._complete else _POLL_S
+                if waited:
+                    return _Due()
+                waited = not head.changed.wait(left)
+
+    def _look_over(self) -> None:
+        """How far the recording reaches by now, and when what happened in it."""
+        meta = self._recording.refresh()
+        grown = meta.end != self._head.end or not self._activity
+        with self._head.changed:
+            self._head.start, self._head.end, self._complete = meta.start, meta.end, meta.closed
+        if grown:
+            known = {name: self._activity.get(name, ()) for name in self._tools}
+            after = {name: moments[-1].end if moments else 0 for name, moments in known.items()}
+            self._activity = {
+                name: (*moments, *self._recording.moments(name, after[name])) for name, moments in known.items()
+            }
+
+    def _look_again(self) -> Iterator[Message]:
+        self._look_over()
+        if self._complete:
+            yield Notice("the recording has been closed")
+
+    def _after(self, time: int) -> Iterator[tuple[int, Message]]:
+        """What was recorded after a time, with the times at which it is due."""
+        said = time
+        for tick in self._recording.ticks(self._tools, time + 1):
+            yield tick.end, tick
+            for _time, message in self._recording.messages(said + 1, tick.end):
+                if not isinstance(message, ToolState) or self._is_news(message):
+                    yield tick.end, message
+            said = tick.end
+
+    def _is_news(self, state: ToolState) -> bool:
+        return state.tool in self._tools and state.phase in {Phase.RUNNING, Phase.FAILED}
+
+    def _told_at(self, time: int) -> Iterator[Message]:
+        vitals = self._recording.latest("Vitals", time) or self._recording.first("Vitals")
+        if vitals is not None:
+            yield vitals
+
+    def _past(self, time: int) -> Past:
+        reader, ticks, names, totals = self._recording, [], {}, {}
+        for name in self._tools:
+            first = reader.before(name, time, PAST_BYTES, PAST_TICKS)
+            ticks += list(reader.ticks({name}, first, time))
+            names[name] = reader.names(name, first, _NAMES)
+            totals[name] = reader.totals(name, first)
+        vitals = reader.latest("Vitals", time)
+        ticks.sort(key=lambda tick: tick.end)
+        return Past(time, tuple(ticks), names, totals, vitals if isinstance(vitals, Vitals) else None)
+
+    def _answer(self, command: Command) -> Iterator[Message]:
+        match command:
+            case Load():
+                state = self._recording.states.get(command.tool)
+                if state is None or not self._is_news(state):
+                    state = ToolState(command.tool, Phase.FAILED, reason="this recording has nothing of it")
+                yield state
+            case Resolve():
+                found = self._recording.latest("ProcessDetails", self.now(), str(command.pid))
+                yield found or ProcessDetails(command.pid, alive=False)
+            case SetFocus() | TakeStacks():
+                yield Notice(_NO_FOCUS)
+            case Stop():
+                self.close()
