@@ -18,8 +18,10 @@ from textual.pilot import Pilot
 
 from ebtop.config import Config
 from ebtop.record.reader import Recording
+from ebtop.source.replay import ReplaySource
 from ebtop.tick import Phase
 from ebtop.tool import Kind
+from ebtop.ui.app import Dashboard
 from ebtop.ui.saveas import SaveAs
 from tests.ui import synthetic
 from tests.ui.screen import EXECS, OPENS, TOOLS, dashboard, filled, lines, shown, started, table, ticks, until
@@ -321,3 +323,26 @@ async def test_a_recording_that_cannot_be_written_whole_is_removed(here, monkeyp
         await filled(pilot)
         assert "disk is full" in await export(pilot, "recording", "x.ebtop")
     assert os.listdir(here) == []
+
+
+@pytest.mark.parametrize("tool", [OPENS, EXECS, WAITS, SAMPLES], ids=lambda t: t.name)
+async def test_what_was_saved_is_shown_again(here, tool):
+    screens = []
+    async with dashboard(Scripted(started(3)), first=tool.name).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "[ back" in shown(pilot))
+        await pilot.press("space")
+        await pilot.pause(0.3)
+        await export(pilot, "recording", "x.ebtop")
+        pilot.app.clear_notifications()
+        await pilot.pause(0.1)
+        screens.append("\n".join(lines(pilot)[2:-2]))
+    source = ReplaySource(Recording(here / "x.ebtop"), TOOLS)
+    async with Dashboard(source, TOOLS, first=tool.name, clock=source.now).run_test(size=(120, 36)) as pilot:
+        await pilot.press("end")
+        await until(pilot, lambda: len(pilot.app.screen.moment.tools[tool.name].ticks) == 3)
+        await pilot.press("space")
+        await pilot.pause(0.4)
+        screens.append("\n".join(lines(pilot)[2:-2]))
+        await export(pilot, "json", "again.jsonl")
+    assert screens[0] == screens[1]
+    assert objects(here / "again.jsonl")[-1]["duration_s"] == 3
