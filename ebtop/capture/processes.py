@@ -103,11 +103,11 @@ class Processes:
         self._until_all = KEYFRAME_EVERY - 1 if everyone else self._until_all - 1
         rows = rows[(rows["focused"] > 0) & (everyone | _news(rows, before))]
         _set_ages(rows, end)
-        names = {"argv": self._complete(rows)}
+        fresh = self._complete(rows)
         if everyone:
             alive = set(self._alive["id"].tolist())
             self._argv = {key: name for key, name in self._argv.items() if key in alive}
-        return _finished(rows), names, {KEYFRAME: 1.0} if everyone else {}
+        return _finished(rows), {"argv": fresh} if fresh else {}, {KEYFRAME: 1.0} if everyone else {}
 
     def _reaped(self, every: Batch) -> Batch:
         """Those that were there a tick ago, dead already, and have now gone without a word."""

@@ -172,7 +172,7 @@ class TickMaker:
             draft.names.setdefault("cgroup", {}).update(fresh)
             if self._processes:
                 contained = {key: name for key in fresh if (name := self._identities.container(key))}
-                draft.names.setdefault("container", {}).update(contained)
+                draft.names |= {"container": contained} if contained else {}
 
     def _histograms(self) -> tuple[Histogram, ...]:
         maps, buckets = self._tracer.histograms, self._tracer.tool.buckets

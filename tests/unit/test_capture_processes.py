@@ -143,7 +143,7 @@ def test_kernel_threads_have_no_arguments() -> None:
     kernel = Kernel({"tid": 2, "flags": FOCUSED | KERNEL, "comm": b"kthreadd", "state": 0x402})
     row = kernel.tick({"tid": 2, "flags": FOCUSED | KERNEL, "comm": b"kthreadd", "state": 0x402})[2]
     assert (row["kind"], row["state"], row["rss"]) == (1, b"I", 0)
-    assert kernel.names == {"argv": {}}
+    assert kernel.names == {}
 
 
 def test_a_pid_that_was_given_to_another_is_another_process() -> None:
