@@ -171,7 +171,7 @@ class TickMaker:
             self._told_cgroups |= set(fresh)
             draft.names.setdefault("cgroup", {}).update(fresh)
             if self._processes:
-                contained = {key: name for key in fresh if (name := self._identities.container(key))}
+                contained: dict[int, str | int] = {k: name for k in fresh if (name := self._identities.container(k))}
                 draft.names |= {"container": contained} if contained else {}
 
     def _histograms(self) -> tuple[Histogram, ...]:
