@@ -56,6 +56,7 @@ BPF_ARRAY(slots, struct thread_slot, SLOTS);
 
 struct thread_totals {
     u64 start; /* of its process, in ns since boot */
+    u64 lived_ns; /* of who has ended: since then */
     u64 cpu_ns;
     u64 wait_ns;
     u64 voluntary;
@@ -192,6 +193,7 @@ static __always_inline void ended(void *ctx, struct thread_slot *slot, void *tas
     if (!out)
         return;
     describe(out, task);
+    out->lived_ns = bpf_ktime_get_boot_ns() - out->start;
     out->why = ENDED;
     out->flags = flags_of(task, slot->focused);
     *(struct thread_counts *)&out->claimed = slot->counts;
@@ -360,6 +362,7 @@ static __always_inline int tell(void *seq, void *task) {
     describe(out, task);
     if (!out->tid)
         return 0;
+    out->lived_ns = 0;
     struct thread_slot *slot = slot_at(out->tid);
     out->why = LIVES;
     out->flags = flags_of(task, task_in_rule(task, out));

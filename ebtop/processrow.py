@@ -25,7 +25,7 @@ ROW = np.dtype(
     [
         ("id", "<u8"),  # tells the process from others that had its pid, at any time
         ("start", "<u8"),  # Unix ns
-        ("age_ns", "<u8"),  # at the end of the interval, or of its life
+        ("age_ns", "<u8"),  # at the end of the interval, or of its life; of several the mean
         ("cgroup", "<u8"),
         ("pid", "<u4"),
         ("ppid", "<u4"),  # where the parent has gone too, the nearest ancestor that lives

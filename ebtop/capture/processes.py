@@ -181,7 +181,7 @@ def _by_process(threads: Batch, grown: Table) -> Batch:
     rows["wait"] = sums[:, len(_FIGURES) :]
     rows["threads"] = np.add.reduceat(lives[order].astype(np.uint32), first)
     rows["focused"] = np.maximum.reduceat(threads["flags"][order] & _IN_FOCUS, first)
-    rows["id"], rows["start"] = ids[order[first]], chosen["start"]
+    rows["id"], rows["start"], rows["age_ns"] = ids[order[first]], chosen["start"], chosen["lived_ns"]
     for name in ("cgroup", "pid", "ppid", "uid", "comm", "exit_code"):
         rows[name] = chosen[name]
     rows["kind"] = (chosen["flags"] & _KERNEL_THREAD) > 0
@@ -224,8 +224,9 @@ def _folded(born_and_gone: Batch, rows: Batch) -> Batch:
     same[0] = False
     first = np.flatnonzero(~same)
     folded: Batch = sorted_[np.append(first[1:], len(sorted_)) - 1]  # the last of each speaks for them
-    for name in (*_FIGURES, "count", "exits", "failed_exits", "wait"):
+    for name in (*_FIGURES, "count", "exits", "failed_exits", "wait", "age_ns"):
         folded[name] = np.add.reduceat(sorted_[name], first, axis=0)
+    folded["age_ns"] //= folded["count"]
     folded["focused"] = np.maximum.reduceat(sorted_["focused"], first)
     return folded
 
@@ -248,10 +249,11 @@ def _news(rows: Batch, before: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
 
 
 def _set_ages(rows: Batch, end: int) -> None:
-    """`start` becomes Unix time."""
+    """`start` becomes Unix time; who has ended grows no older."""
     booted = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     rows["start"] += np.uint64(booted)
-    rows["age_ns"] = np.maximum(np.int64(end) - rows["start"].astype(np.int64), 0)
+    lives = (rows["age_ns"] == 0) | (rows["state"] != b"X")
+    rows["age_ns"][lives] = np.maximum(np.int64(end) - rows["start"][lives].astype(np.int64), 0)
 
 
 def _finished(rows: Batch) -> Batch:

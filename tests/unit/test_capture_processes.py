@@ -95,7 +95,7 @@ def test_counts_of_a_slot_that_was_lost_are_kept() -> None:
 
 
 def brief(pid: int, **more: Any) -> dict[str, Any]:
-    return {"tid": pid, "start": 99 * SECOND + pid, "cpu_ns": 5_000_000, "claimed": pid, **more}
+    return {"tid": pid, "start": 99 * SECOND + pid, "cpu_ns": 5_000_000, "lived_ns": pid, "claimed": pid, **more}
 
 
 def test_those_that_lived_and_ended_within_a_tick_are_one_row_below_a_parent_that_lives() -> None:
@@ -109,7 +109,7 @@ def test_those_that_lived_and_ended_within_a_tick_are_one_row_below_a_parent_tha
     assert found.keys() == {(50, b"sed"), (50, b"sh"), (999, b"sed")}
     folded = found[50, b"sed"]
     assert (folded["count"], folded["exits"], folded["failed_exits"]) == (3, 3, 2)
-    assert (folded["cpu_ns"], folded["exit_code"]) == (15_000_000, 128 + 9)
+    assert (folded["cpu_ns"], folded["exit_code"], folded["age_ns"]) == (15_000_000, 128 + 9, (101 + 102 + 104) // 3)
     assert kernel.rows["cpu_ns"].sum() == 25_000_000
 
 
