@@ -57,7 +57,9 @@ def _told(method: Callable[_P, _R]) -> Callable[_P, _R]:
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
             return method(*args, **kwargs)
-        except (sqlite3.Error, WireError, OverflowError, MemoryError) as error:
+        except RecordingError:
+            raise
+        except (sqlite3.Error, WireError, ValueError, OverflowError, MemoryError) as error:
             said = " ".join(str(error).split()) or type(error).__name__
             raise RecordingError(f"the recording cannot be read: {said}") from error
 
