@@ -46,8 +46,9 @@ class BatchWriter:
             self._tables[role] = _Table(batch_table(tool.name, role))
             database.execute(create_batches(self._tables[role].name))
         if self._late:
-            database.execute(_create_late(tool.name, self._late))
-        self._view((np.dtype([]),))
+            for statement in _create_late(tool.name, self._late):
+                database.execute(statement)
+        self._view(np.dtype([]))
 
     def forget(self) -> None:
         """Texts were forgotten."""
@@ -109,10 +110,10 @@ class BatchWriter:
             self._database.execute(f"ALTER TABLE {quoted(table.name)} ADD COLUMN {quoted(at(name))} TEXT")
         table.columns += new
         if found and new:
-            self._view((layout,))
+            self._view(layout)
 
-    def _view(self, layouts: Iterable[_Layout]) -> None:
-        for layout in layouts:
+    def _view(self, layout: _Layout) -> None:
+        if self._tool.columns or self._tool.kind in {Kind.HISTOGRAM, Kind.STACKS}:
             self._database.execute(f"DROP VIEW IF EXISTS {quoted(self._tool.name)}")
             self._database.execute(create_view(self._tool, plans(self._tool, layout)))
 
@@ -131,9 +132,13 @@ class BatchWriter:
         )
 
 
-def _create_late(tool: str, keys: Iterable[str]) -> str:
+def _create_late(tool: str, keys: Iterable[str]) -> tuple[str, str]:
     columns = ", ".join(f"{quoted(key)} INTEGER" for key in keys)
-    return f"CREATE TABLE {quoted(late_table(tool))} (id INTEGER PRIMARY KEY, tick INTEGER, {columns})"
+    table = late_table(tool)
+    return (
+        f"CREATE TABLE {quoted(table)} (id INTEGER PRIMARY KEY, tick INTEGER, {columns})",
+        f"CREATE INDEX {quoted(f'{table}_of_tick')} ON {quoted(table)} (tick)",
+    )
 
 
 def _parts(batches: Sequence[Batch]) -> Iterator[tuple[int, Batch]]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 _BESIDE = ("-wal", "-shm", "-journal")
 """What SQLite looks for beside a database, whoever put it there."""
 
-_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class PlaceError(OSError):
@@ -102,7 +102,7 @@ def _clear(place: Path, *, force: bool, leftover: bool) -> None:
 
 
 def _create(place: Path) -> _Inode:
-    fd = os.open(place, _NEW, 0o600)
+    fd = os.open(place, _FLAGS, 0o600)
     try:
         return _inode(os.fstat(fd))
     finally:

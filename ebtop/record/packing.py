@@ -52,9 +52,9 @@ class Part:
         return self._varies[field]
 
     def numbers(self, field: str, known: Remembered | None, texts: Texts) -> Numbers:
-        """The field as signed numbers: whole numbers where no texts are `known` of it, else the numbers of texts."""
+        """The field as signed numbers; all that is no whole number as numbers of texts, by what is `known` of them."""
         data = self.batch[field]
-        if known is None:
+        if known is None or is_whole(self.batch.dtype[field]):
             return as_signed(data)
         keys = self.keys(field) if self.varies(field) else self.keys(field)[:1]
         numbers, missing, first, codes = known.look_up(keys)

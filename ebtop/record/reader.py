@@ -28,7 +28,8 @@ MOMENTS = 20_000
 
 _FAR = (1 << 63) - 1
 _PAGE = 256
-_MOST_BUCKETS = 1 << 16
+_SLACK = 1 << 20
+_MOST_BUCKETS = 1 << 12
 _MESSAGES: Mapping[str, Any] = {kind.__name__: kind for kind in (ToolState, Vitals, ProcessDetails, Notice)}
 
 _P = ParamSpec("_P")
@@ -56,7 +57,9 @@ def _told(method: Callable[_P, _R]) -> Callable[_P, _R]:
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
             return method(*args, **kwargs)
-        except (sqlite3.Error, WireError, OverflowError, MemoryError) as error:
+        except RecordingError:
+            raise
+        except (sqlite3.Error, WireError, ValueError, OverflowError, MemoryError) as error:
             said = " ".join(str(error).split()) or type(error).__name__
             raise RecordingError(f"the recording cannot be read: {said}") from error
 
@@ -72,7 +75,7 @@ class Recording:
         self.path = Path(path)
         self._database = connect(self.path)
         try:
-            self._tables = check_tables(self._database)
+            self._check_tables()
             self._texts = TextReader(self._database)
             self._batches: dict[str, Table] = {}
             self.meta = self._meta()
@@ -212,9 +215,12 @@ class Recording:
         """One tick; None when it has been removed since."""
         self._database.execute("BEGIN")  # what is removed meanwhile is removed whole
         try:
-            query = 'SELECT tool, start, "end", run_ns, run_count FROM tick WHERE id = ?'
+            query = 'SELECT size, tool, start, "end", run_ns, run_count FROM tick WHERE id = ?'
             row = self._database.execute(query, (number,)).fetchone()
-            return self._tick(number, *row) if row else None
+            found = self._tick(number, *row[1:]) if row else None
+            if found is not None and found.nbytes > whole(row[0]) + _SLACK:
+                raise RecordingError("a tick holds more than it says")
+            return found
         finally:
             with contextlib.suppress(sqlite3.Error):
                 self._database.execute("COMMIT")
@@ -235,10 +241,10 @@ class Recording:
 
     def _of(self, tool: str, role: str, tick: int) -> tuple[Batch, ...]:
         table = batch_table(tool, role)
+        if table not in self._tables and tick > self._checked:  # a recording that goes on may have it by now
+            self._check_tables()
         if table not in self._tables:
-            self._tables = check_tables(self._database)  # a recording that goes on may have it by now
-            if table not in self._tables:
-                return ()
+            return ()
         if table not in self._batches:
             self._batches[table] = Table(self._database, table, self._texts)
         return self._batches[table].batches(tick)
@@ -261,6 +267,10 @@ class Recording:
             Stack(known[frames], whole(count), whole(pid), whole(tid), string(texts[comm]))
             for frames, count, pid, tid, comm in rows
         )
+
+    def _check_tables(self) -> None:
+        (newest,) = self._database.execute("SELECT max(id) FROM tick").fetchone()
+        self._tables, self._checked = check_tables(self._database), whole(newest or 0)
 
     def _meta(self) -> Meta:
         meta = dict(self._database.execute("SELECT key, value FROM meta").fetchall())

@@ -11,7 +11,11 @@ from ebtop.record.schema import batch_table, late_table, quoted
 _SHARES = 8
 """Texts are stored anew so often in what is kept: a text goes with the last tick of its share."""
 
+NAMES_KEPT = 50_000
+"""Names remembered for each domain of a tool; those learnt longest ago go first."""
+
 _STEP = 64
+_NAMES_EVERY = 64
 _OF_TICK = ("lost", "gauge", "histogram", "stack")
 
 
@@ -28,7 +32,7 @@ class Retention:
 
     def __init__(self, database: sqlite3.Connection, keep: Keep) -> None:
         self._database, self._keep = database, keep
-        self._newest = self._share_began = 0
+        self._newest = self._share_began = self._first = self._drops = 0
         self._share_size = 0
         self.nbytes = 0
         self.wants_new_texts = False
@@ -55,8 +59,8 @@ class Retention:
             self._share_began, self._share_size = self._newest, 0
 
     def _one(self, statement: str, *values: int) -> int:
-        (found,) = self._database.execute(statement, values).fetchone()
-        return int(found or 0)
+        found = self._database.execute(statement, values).fetchone()
+        return int(found[0] or 0) if found else 0
 
     def _used(self) -> int:
         pages = self._one("PRAGMA page_count") - self._one("PRAGMA freelist_count")
@@ -83,15 +87,31 @@ class Retention:
             run(f"DELETE FROM {table} WHERE tick < ?", (first,))
         for tool in tools:
             self._drop_of_tool(tool, first)
-        # A name stays while no later one says what its id stands for: ticks that are kept may need it.
-        run(
-            "DELETE FROM name AS old WHERE tick < ? AND EXISTS (SELECT 1 FROM name AS new WHERE new.tool = old.tool "
-            "AND new.domain = old.domain AND new.id = old.id AND new.tick > old.tick AND new.tick <= ?)",
-            (first, first),
-        )
+        self._drop_names(first)
         run("DELETE FROM message WHERE tick < ? AND kind <> 'ToolState'", (first,))
         run("DELETE FROM tick WHERE id < ?", (first,))
-        run("DELETE FROM text WHERE id < (SELECT min(text_from) FROM tick)")
+        run("DELETE FROM text WHERE id < (SELECT text_from FROM tick ORDER BY id LIMIT 1)")
+        self._first = first
+
+    def _drop_names(self, first: int) -> None:
+        """A name stays while no later one says what its id stands for, as ticks that are kept may need it; but not
+        more of them than anyone remembers."""
+        run = self._database.execute
+        newer = run("SELECT tool, domain, id, tick FROM name WHERE tick >= ? AND tick < ?", (self._first, first))
+        self._database.executemany(
+            "DELETE FROM name WHERE tool = ? AND domain = ? AND id = ? AND tick < ?", newer.fetchall()
+        )
+        self._drops += 1
+        if self._drops % _NAMES_EVERY:
+            return
+        for tool, domain in run("SELECT DISTINCT tool, domain FROM name").fetchall():
+            of = (tool, domain, first)
+            query = (
+                "SELECT tick FROM name WHERE tool = ? AND domain = ? AND tick < ? ORDER BY tick DESC LIMIT 1 OFFSET ?"
+            )
+            last = run(query, (*of, NAMES_KEPT)).fetchone()
+            if last:
+                run("DELETE FROM name WHERE tool = ? AND domain = ? AND tick < ?", (tool, domain, last[0]))
 
     def _drop_of_tool(self, tool: str, first: int) -> None:
         tables = [table for (table,) in self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]

@@ -59,7 +59,9 @@ CREATE TABLE stack (  -- frames: the number of the text [[function, module, in t
   frames INTEGER REFERENCES text, PRIMARY KEY (tick, number)) WITHOUT ROWID;
 CREATE TABLE message (  -- what was said after a tick: states of tools, the machine and its cost, processes, notices
   id INTEGER PRIMARY KEY, tick INTEGER, time INTEGER, kind TEXT, subject TEXT, body TEXT);
-CREATE INDEX message_of_kind ON message (kind, subject, time)
+CREATE INDEX message_of_kind ON message (kind, subject, time);
+CREATE INDEX message_of_tick ON message (tick);
+CREATE INDEX message_in_time ON message (time)
 """
 
 OWN = ("tick id", "part no", "batch no", "event count", "record layout", "event values")

@@ -140,9 +140,12 @@ def _matrix(text: str, count: int) -> Numbers:
         return np.empty((count, 0), np.int64)
     if not (text.startswith("[[") and text.endswith("]]")) or text.count("],[") != count - 1:
         raise RecordingError("a batch's events are malformed")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # NumPy warns of what is no number; it is found below
-        flat = np.fromstring(text[2:-2].replace("],[", ","), np.int64, sep=",")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # older NumPy warns of what is no number; it is found below
+            flat = np.fromstring(text[2:-2].replace("],[", ","), np.int64, sep=",")
+    except ValueError as error:
+        raise RecordingError("a batch's events are malformed") from error
     if len(flat) % count or len(flat) != text.count(",") + 1 or not len(flat):
         raise RecordingError("a batch's events are malformed")
     return flat.reshape(count, -1)

@@ -16,7 +16,7 @@ from ebtop import __version__, registry
 from ebtop.model.activity import amount
 from ebtop.record.batches import BatchWriter
 from ebtop.record.newfile import NewFile
-from ebtop.record.retention import Keep, Retention
+from ebtop.record.retention import NAMES_KEPT, Keep, Retention
 from ebtop.record.schema import APPLICATION_ID, CREATE, RECORDED, VERSION
 from ebtop.record.texts import Texts, stored
 from ebtop.source.wire_json import dump
@@ -24,9 +24,7 @@ from ebtop.source.wire_values import plain
 from ebtop.tick import Histogram, Message, Stack, Tick, ToolState
 from ebtop.tool import Tool
 
-NAMES_KEPT = 50_000
-"""Names remembered for each domain of a tool; those learnt longest ago go first."""
-
+_MOST = (1 << 63) - 1
 _PAGE = 16 << 10
 _LOG = 8 << 20
 
@@ -158,23 +156,27 @@ class RecordingWriter:
         self._retention.added(tick.end)
 
     def _write_figures(self, number: int, tick: Tick) -> None:
+        before, much = self._events[tick.tool], min(amount(tick), _MOST)
         of_tick = (
-            number, tick.tool, tick.start, tick.end, tick.event_count, self._events[tick.tool], amount(tick),
-            tick.nbytes, tick.cost.run_ns, tick.cost.run_count, self._texts.first,
+            number, tick.tool, tick.start, tick.end, tick.event_count, before, much, tick.nbytes,
+            tick.cost.run_ns, tick.cost.run_count, self._texts.first,
         )  # fmt: skip
         execute = self._database.executemany
         execute(f"INSERT INTO tick VALUES ({', '.join('?' * len(of_tick))})", [of_tick])
-        execute("INSERT INTO lost VALUES (?, ?, ?, ?)", [(number, tick.tool, r, n) for r, n in tick.lost.items()])
-        execute("INSERT INTO gauge VALUES (?, ?, ?)", [(number, name, value) for name, value in tick.gauges.items()])
+        execute(
+            "INSERT INTO lost VALUES (?, ?, ?, ?)", [(number, tick.tool, _of_text(r), n) for r, n in tick.lost.items()]
+        )
+        execute("INSERT INTO gauge VALUES (?, ?, ?)", [(number, _of_text(k), n) for k, n in tick.gauges.items()])
 
     def _learn(self, number: int, tick: Tick) -> None:
-        rows: list[tuple[str, str, int, int, str | bytes | int]] = []
+        rows = []
         for domain, names in tick.names.items():
             known = self._names.setdefault(tick.tool, {}).setdefault(domain, {})
+            of = _of_text(domain)
             for key, value in names.items():
                 known.pop(key, None)  # learnt again: as if new
                 known[key] = value
-                rows.append((tick.tool, domain, _signed(key), number, _of_text(value)))
+                rows.append((tick.tool, of, _signed(key), number, _of_text(value)))
             while len(known) > NAMES_KEPT:
                 del known[next(iter(known))]
         self._database.executemany("INSERT INTO name VALUES (?, ?, ?, ?, ?)", rows)
@@ -185,7 +187,9 @@ class RecordingWriter:
             filled = np.flatnonzero(one.counts)
             counts = json.dumps(list(zip(filled.tolist(), one.counts[filled].tolist(), strict=True)))
             label = self._texts.number(one.label.encode("utf-8", "surrogateescape"))
-            rows.append((number, place, one.group, _signed(one.key), label, len(one.counts), counts.replace(" ", "")))
+            rows.append(
+                (number, place, _of_text(one.group), _signed(one.key), label, len(one.counts), counts.replace(" ", ""))
+            )
         self._database.executemany("INSERT INTO histogram VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _write_stacks(self, number: int, stacks: Iterable[Stack]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from ebtop.model.activity import Moment
-from ebtop.model.snapshot import Playback
 from ebtop.tick import Command, Message
+
+if TYPE_CHECKING:
+    from ebtop.model.activity import Moment
+    from ebtop.model.snapshot import Playback
 
 
 class Source(Protocol):

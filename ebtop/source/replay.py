@@ -24,6 +24,7 @@ from ebtop.tick import (
     SetFocus,
     Stop,
     TakeStacks,
+    Tick,
     ToolState,
     Vitals,
 )
@@ -154,7 +155,7 @@ class ReplaySource:
         """What was recorded, when it is due; a Gone when the recording cannot be read on."""
         try:
             for message in self._messages():
-                for one in message.ticks if isinstance(message, Past) else (message,):
+                for one in _parts(message):
                     self._fit.check(one)
                 yield message
         except (RecordingError, UnfitError) as error:
@@ -268,3 +269,13 @@ class ReplaySource:
                 yield Notice(_NO_FOCUS)
             case Stop():
                 self.close()
+
+
+def _parts(message: Message) -> Iterator[Message]:
+    """What is held against the tools' declarations."""
+    if not isinstance(message, Past):
+        yield message
+        return
+    yield from message.ticks
+    for tool, names in message.names.items():
+        yield Tick(tool, 0, 0, names=names)

@@ -100,7 +100,7 @@ def test_nothing_but_the_known_stands_at_the_top() -> None:
 
 
 def test_what_needs_no_screen_does_not_load_one() -> None:
-    packages = ("source", "model", "tools", "export", "capture", "resolve")
+    packages = ("source", "model", "tools", "export", "record", "capture", "resolve")
     modules = ["ebtop.registry"] + [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for package in packages

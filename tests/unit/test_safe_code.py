@@ -29,6 +29,9 @@ WRITES = {  # every place that can create or change a file, and why it is safe
     ("resolve/debugfile.py", "open"),  # a memfd
     ("outfile.py", "os.open"),  # -o FILE, with the rights of who named it
     ("outfile.py", "os.fdopen"),  # the same
+    ("record/newfile.py", "os.open"),  # O_EXCL and O_NOFOLLOW, with the rights of who named it
+    ("record/writer.py", "sqlite3.connect"),  # a file that newfile.py made; looked at afterwards
+    ("record/database.py", "sqlite3.connect"),  # mode=ro
     ("commands/run.py", "os.fdopen"),  # standard output
     ("commands/run.py", "Path(os.devnull).open"),
     ("standard.py", "os.open"),  # /dev/null
@@ -50,7 +53,7 @@ def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
 def writes(name: str, call: ast.Call) -> bool:
     """Can this call create or change a file?"""
     last = name.rsplit(".", 1)[-1]
-    if last in WRITERS:
+    if last in WRITERS or name == "sqlite3.connect":
         return True
     if last not in OPENERS:
         return False
