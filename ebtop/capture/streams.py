@@ -2,8 +2,8 @@
 
 BCC does not see map operations inside macros, so what would be a macro is generated. For each ring there are
 NAME_reserve(), NAME_submit(ctx, record) and NAME_discard(record). A wake-up of the reader costs more than the record,
-so only one record in NAME_wake_every of a CPU wakes it (a power of two, chosen so that a quarter of the ring can fill
-meanwhile); for the rest the reader comes by its clock. With -DPERF_BUFFER the same names use the perf buffer (kernels
+so only one record in NAME_wake_every of the stream and of a CPU wakes it (a power of two, chosen so that a quarter of
+the ring can fill meanwhile); for the rest the reader comes by its clock. With -DPERF_BUFFER the same names use the perf buffer (kernels
 before 5.8), which has a watermark of its own.
 """
 
@@ -36,7 +36,7 @@ static __always_inline void {map}_submit(void *ctx, struct {struct} *record) {{
     if (counted && error)
         counted->lost_ring++;
     else if (counted)
-        counted->submitted++;
+        counted->submitted[{number}]++;
 }}
 
 static __always_inline void {map}_discard(struct {struct} *record) {{
@@ -54,7 +54,7 @@ static __always_inline struct {struct} *{map}_reserve(void) {{
 static __always_inline void {map}_submit(void *ctx, struct {struct} *record) {{
     struct counters *counted = my_counters();
     u64 flags = BPF_RB_NO_WAKEUP;
-    if (counted && (++counted->submitted & ({map}_wake_every - 1)) == 0)
+    if (counted && (++counted->submitted[{number}] & ({map}_wake_every - 1)) == 0)
         flags = BPF_RB_FORCE_WAKEUP;
     {map}.ringbuf_submit(record, flags);
 }}
@@ -68,7 +68,8 @@ static __always_inline void {map}_discard(struct {struct} *record) {{
 
 def stream_header(tool: Tool) -> str:
     """The text of streams.h for this tool."""
-    return "#pragma once\n" + "".join(_STREAM.format(struct=ring.struct, map=ring.map) for ring in tool.rings)
+    streams = [_STREAM.format(struct=r.struct, map=r.map, number=number) for number, r in enumerate(tool.rings)]
+    return "#pragma once\n" + "".join(streams)
 
 
 def stride(record: np.dtype[np.void]) -> int:

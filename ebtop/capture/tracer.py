@@ -27,6 +27,8 @@ from ebtop.tool import Batch, Tool
 NO_STACK = "stack missing"
 LOST = ("ring full", "map full", NO_STACK, "slot shared", "memory unreadable")
 """Names of struct counters' fields after `submitted` (bpf/include/counters.h)."""
+MOST_STREAMS = 8
+"""How many numbers that has."""
 BACKLOG, BUSY = "backlog full", "program was running"
 
 
@@ -67,7 +69,7 @@ class Tracer:
         self._pending: dict[str, list[Batch]] = {}
         self.pending_bytes = 0
         self._dropped = 0
-        self._counted = np.zeros(len(LOST) + 1, np.uint64)
+        self._counted = np.zeros(len(LOST), np.uint64)
         self._timed_from, self._rate = (0, 0), Rate()
         self._missed = 0
         self._gauged: dict[str, int] = {}
@@ -141,11 +143,11 @@ class Tracer:
 
     def _lost(self) -> Counter[str]:
         fd = self.loaded.maps["counters"]
-        width = 8 * (len(LOST) + 1)
+        width = 8 * (MOST_STREAMS + len(LOST))
         raw = bpfcall.lookup(fd, struct.pack("<I", 0), width * self._cpus)
-        now = np.frombuffer(raw, np.uint64).reshape(self._cpus, -1).sum(axis=0)
+        now = np.frombuffer(raw, np.uint64).reshape(self._cpus, -1).sum(axis=0)[MOST_STREAMS:]
         fresh, self._counted = now - self._counted, now
-        return Counter({name: int(n) for name, n in zip(LOST, fresh[1:].tolist(), strict=True) if n})
+        return Counter({name: int(n) for name, n in zip(LOST, fresh.tolist(), strict=True) if n})
 
     def gauges(self) -> dict[str, float]:
         """What the gauge maps grew by since the last call."""

@@ -151,7 +151,9 @@ def test_sources_compile_without_unknown_members() -> None:
 
 def test_counters_are_in_the_order_of_c() -> None:
     text = (bpf_folder() / "include" / "counters.h").read_text()
-    fields = re.findall(r"u64 (\w+);", text)
+    assert layouts(text)["counters"].itemsize == 8 * (tracer.MOST_STREAMS + len(tracer.LOST))
+    assert max(len(tool.rings) for tool in registry.tools()) <= tracer.MOST_STREAMS
+    fields = re.findall(r"u64 (\w+)[;[]", text)
     assert fields[0] == "submitted"
     assert len(fields) == len(tracer.LOST) + 1
     assert fields[1:] == ["lost_ring", "lost_map", "lost_stack", "lost_collision", "lost_read"]
