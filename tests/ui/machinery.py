@@ -163,7 +163,8 @@ def machine_tick(tool: Tool, number: int, begin: int, seed: int = 7) -> Tick:
     names = {"cgroup": CGROUPS, "container": CONTAINERS}
     argv = {identity(a): a.argv for a in ACTORS if a.argv} if keyframe else {}
     said = gauges(number, rows) | ({KEYFRAME: 1.0} if keyframe else {})
-    return Tick(tool.name, begin, begin + SECOND, rows=rows, names={**names, **({"argv": argv} if argv else {})}, gauges=said,
+    told = names | ({"argv": argv} if argv else {})
+    return Tick(tool.name, begin, begin + SECOND, rows=rows, names=told, gauges=said,
                 cost=Cost(80_000 * 300, 80_000))  # fmt: skip
 
 
