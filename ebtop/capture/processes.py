@@ -29,8 +29,8 @@ _WORK = np.dtype([*[(name, ROW[name]) for name in ROW.names or ()], ("focused", 
 _CLOCK_TICK_NS = 10_000_000
 _PID_BITS = 22
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
-# TASK_IDLE, EXIT_ZOMBIE, EXIT_DEAD and so on of include/linux/sched.h; __state and exit_state share no bits. Who is dead
-# and still there has its last context switch to come.
+# TASK_IDLE, EXIT_ZOMBIE, EXIT_DEAD ... of include/linux/sched.h; __state and exit_state share no bits. Who is dead and
+# still there has its last context switch to come.
 _STATES = ((0x402, "I"), (0x20, "Z"), (0x10, "Z"), (0x1, "S"), (0x2, "D"), (0x4, "T"), (0x8, "t"))
 
 
