@@ -68,6 +68,14 @@ def short_lived(rows: Batch, span: int) -> npt.NDArray[np.bool_]:
     return found
 
 
+def busy(rows: Batch) -> npt.NDArray[np.bool_]:
+    """Which rows say that something was done."""
+    found = np.zeros(len(rows), np.bool_)
+    for name in DONE:
+        found |= rows[name] != 0 if rows[name].ndim == 1 else (rows[name] != 0).any(axis=1)
+    return found
+
+
 def since_keyframe(ticks: Sequence[Tick]) -> Sequence[Tick]:
     """The ticks that together name everyone who is there: from the last that names all, as far as that is known."""
     first = max(len(ticks) - KEYFRAME_EVERY, 0)

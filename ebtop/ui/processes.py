@@ -32,6 +32,9 @@ from ebtop.ui.view import ToolView
 _LOW = 12
 """With fewer lines, rows go before the figures of the machine."""
 
+_COMMAND, _COMMAND_IN_TREE = 24, 34
+"""The command is what is left of the line, and needs so much room at least."""
+
 _TREND_WIDTHS = ((200, 30), (160, 20), (0, 10))
 
 
@@ -49,7 +52,6 @@ class ProcessTable(RankedTable):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "Open", id="processes.open", tooltip="All there is of the process"),
     ]
-    least_last = 24
 
     def __init__(self) -> None:
         super().__init__()
@@ -176,6 +178,7 @@ class ProcessesView(ToolView, can_focus=False):
         sought, found = result.sought, result.found
         width = next(cells for least, cells in _TREND_WIDTHS if self.size.width >= least)
         self._table.keep_heading = sought.sort
+        self._table.least_last = _COMMAND_IN_TREE if sought.tree else _COMMAND
         self._table.set_model(ProcessModel(self.tool, found, sought, width))
         self._totals.refresh()
         self._head.show(result.machine)

@@ -17,7 +17,7 @@ from tests import pace
 from tests.ui import synthetic
 
 OPENS = next(t for t in registry.tools() if t.column("abspath"))
-EXECS = next(t for t in registry.tools() if t.row_key)
+EXECS = next(t for t in registry.tools() if any(c.late for c in t.columns))
 CONNECTS = next(t for t in registry.tools() if t.column("daddr"))
 NAMES = {"cgroup": synthetic.CGROUPS, "dir": synthetic.DIRS}
 RNG = np.random.default_rng(3)

@@ -23,7 +23,7 @@ from tests.ui import synthetic
 
 TOOLS = registry.tools()
 OPENS = next(t for t in TOOLS if t.column("abspath"))
-EXECS = next(t for t in TOOLS if t.row_key)
+EXECS = next(t for t in TOOLS if any(c.late for c in t.columns))
 
 
 def filled(tool=OPENS, ticks=4, rate=300) -> History:
