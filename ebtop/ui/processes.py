@@ -46,8 +46,8 @@ class _Prepared:
 
 
 class ProcessTable(RankedTable):
-    """The rows. Until the cursor is moved, and after Home, it stands on whoever is first; then it stays on its process,
-    and rows scroll only where that would leave the screen."""
+    """Until it is moved, and after Home, the cursor stands on whoever is first; then it stays on its process, and rows
+    scroll only where that would leave the screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "Open", id="processes.open", tooltip="All there is of the process"),

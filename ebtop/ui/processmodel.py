@@ -98,15 +98,14 @@ class ProcessModel:
         return Cell(branch + said, "dim" if dim else "")
 
     def _gone(self, names: Sequence[tuple[bytes, int]], one: Batch) -> str:
-        """`47 gone, 5 ms each: sh, sed, grep …`; outside of a tree also whose children they were."""
-        many = int(one["count"][0])
+        """`47 gone, 5 ms each: sh, sed, grep …`; outside of a tree first of all whose children they were."""
+        many, failed = int(one["count"][0]), int(one["failed_exits"][0])
+        parent = "" if self.found.laid is not None else f" ← {self._parent_of_gone(int(one['ppid'][0]))}"
+        each = f"{duration(int(one['age_ns'][0]))}{' each' if many != 1 else ''}"
         said = ", ".join(sanitise(text(name)) for name, _ in names[:_NAMES_SHOWN])
         more = " …" if len(names) > _NAMES_SHOWN else ""
-        each = duration(int(one["age_ns"][0]))
-        failed = int(one["failed_exits"][0])
         bad = f", {count(failed)} failed" if failed else ""
-        whole = f"{count(many)} gone, {each}{' each' if many != 1 else ''}: {said}{more}{bad}"
-        return whole if self.found.laid is not None else f"{whole} ← {self._parent_of_gone(int(one['ppid'][0]))}"
+        return f"{count(many)} gone{parent}, {each}: {said}{more}{bad}"
 
     def _parent_of_gone(self, pid: int) -> str:
         rows = self.found.folded.rows

@@ -8,33 +8,17 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from ebtop import registry
+from ebtop.config import Config
 from ebtop.tick import SetFocus
-from ebtop.tool import Kind
 from ebtop.ui.choose import Choose
 from ebtop.ui.processes import ProcessesView, ProcessTable, Totals
 from ebtop.ui.processhead import Head
 from ebtop.ui.view import ToolView
 from tests.ui import synthetic
 from tests.ui.machinery import ACTORS, DEPLOY_FROM, identity
-from tests.ui.screen import TOOLS, dashboard, details, filled, lines, shown, until
-from tests.ui.synthetic import SECOND, START, Scripted
+from tests.ui.screen import PROCESSES, SECONDS, details, filled, lines, machine, shown, until, watched
 
-PROCESSES = next(t for t in TOOLS if t.kind is Kind.PROCESSES)
-SECONDS = 32
 by_size = pytest.mark.parametrize("size", [(80, 24), (120, 36)], ids=lambda s: f"{s[0]}x{s[1]}")
-
-
-def machine(seconds: int = SECONDS) -> Scripted:
-    """So many seconds of it."""
-    said = [synthetic.tick(PROCESSES, number, 0) for number in range(seconds)]
-    return Scripted([synthetic.vitals(), synthetic.running(PROCESSES), *said])
-
-
-def watched(source: Scripted):
-    """The dashboard on it, just after its last tick."""
-    app = dashboard(source, first=PROCESSES.name)
-    app.reader._clock = lambda: START + SECONDS * SECOND + SECOND // 2
-    return app
 
 
 def view(pilot: Pilot) -> ProcessesView:
@@ -64,7 +48,15 @@ async def test_who_does_what_at_a_glance(size) -> None:
     async with watched(machine()).run_test(size=size) as pilot:
         rows = await filled(pilot)
         await until(pilot, lambda: "47 gone" in shown(pilot))
-        for text in ("nginx: worker", "./burn", "47 gone, 5.0 ms each", "▲", "159 processes, 47 gone", "of 16", "p99"):
+        for text in (
+            "nginx: worker",
+            "./burn",
+            "47 gone ← bash deploy.sh",
+            "▲",
+            "159 processes, 47 gone",
+            "of 16",
+            "p99",
+        ):
             assert text in shown(pilot)
         shares = [rows.model.found.row(row)["cpu_ns"][0] for row in range(len(rows.model))]
         assert shares[0] == max(shares)
@@ -251,3 +243,14 @@ async def test_little_height_leaves_the_rows() -> None:
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: "run queue" in shown(pilot))
         assert view(pilot).query_one(Totals).region.height == 1
+
+
+async def test_its_keys_can_be_rebound() -> None:
+    config = Config(keys={"processes.tree": "T", "processes.open": "o", "ranked.down": "n"})
+    async with watched(machine(), config=config).run_test(size=(120, 36)) as pilot:
+        rows = await filled(pilot)
+        await pilot.press("n")
+        assert rows.cursor == 1
+        await pilot.press("T")
+        await until(pilot, lambda: "▾" in shown(pilot))
+        assert "o open" in lines(pilot)[-1]
