@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
+from ebtop.model.bygone import adds_up, told_always
 from ebtop.model.census import GONE
 from ebtop.model.format import NOTHING, RIGHT_ALIGNED, count, duration, rated
 from ebtop.model.processes import Processes, Sought
 from ebtop.sanitise import sanitise
-from ebtop.tool import Batch, Column, Tool, Type, Value, text, values
+from ebtop.tool import Batch, Column, Tool, Value, text, values
 from ebtop.ui.sparkline import sparkline
 from ebtop.ui.streammodel import mark, tone
 from ebtop.ui.table import Cell, Heading
@@ -147,9 +148,7 @@ class ProcessModel:
         if key == "argv":
             return Cell(self._all(), "dim")
         column = self._columns.get(key)
-        if column is None or not (column.rate or column.type in _ADDED or key == "threads" or column.derive):
-            return Cell("")
-        if column.type not in _ADDED | {Type.INT}:
+        if column is None or not (adds_up(column) or told_always(column)):
             return Cell("")
         (value,) = values(column, self.found.total, self.found.names)
         return Cell(rated(column, value, self.found.seconds), tone(column, value))
@@ -161,7 +160,6 @@ class ProcessModel:
         return f"{found.matching:,}{of} processes{gone}"
 
 
-_ADDED = frozenset({Type.COUNT, Type.BYTES, Type.DURATION})
 _WIDEST = 1000
 
 

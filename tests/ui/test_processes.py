@@ -11,8 +11,9 @@ from ebtop import registry
 from ebtop.config import Config
 from ebtop.tick import SetFocus
 from ebtop.ui.choose import Choose
-from ebtop.ui.processes import ProcessesView, ProcessTable, Totals
+from ebtop.ui.processes import ProcessesView
 from ebtop.ui.processhead import Head
+from ebtop.ui.processtable import ProcessTable, Totals
 from ebtop.ui.view import ToolView
 from tests.ui import synthetic
 from tests.ui.machinery import ACTORS, DEPLOY_FROM, identity
