@@ -119,10 +119,8 @@ class ProcessModel:
         (words,) = values(column, one, self.found.names) if column else (None,)
         if not isinstance(words, list) or not words:
             return sanitise(text(one["comm"][0]))
-        program = words[0]
-        if program.startswith("/"):
-            path, blank, rest = program.partition(" ")
-            program = (path.rpartition("/")[2] or path) + blank + rest
+        path, blank, rest = words[0].partition(" ")  # of who writes its own title, all is one word
+        program = (path.rpartition("/")[2] or path) + blank + rest
         # Each word takes a cell at least: more of them than any screen is wide need not be looked at.
         shown = [program, *words[1 : 2 if brief else _WIDEST]]
         return sanitise(" ".join(word[:_WIDEST] for word in shown if word))[:_WIDEST]

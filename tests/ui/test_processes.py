@@ -51,7 +51,7 @@ async def test_who_does_what_at_a_glance(size) -> None:
         await until(pilot, lambda: "47 gone" in shown(pilot))
         for text in (
             "nginx: worker",
-            "./burn",
+            "burn --forever",
             "47 gone ← bash deploy.sh",
             "▲",
             "159 processes, 47 gone",

@@ -28,6 +28,8 @@ def texts(shown: ProcessModel, row: int, *keys: str) -> list[str]:
         ("/usr/bin/python3\0render.py\0--out\0/tmp/a b", "python3 render.py --out /tmp/a b"),
         ("nginx: master process /usr/sbin/nginx -g daemon on;", "nginx: master process /usr/sbin/nginx -g daemon on;"),
         ("/opt/chrome/chrome --type=renderer /x", "chrome --type=renderer /x"),
+        ("./burn\0-x", "burn -x"),
+        ("sshd: me@pts/0", "sshd: me@pts/0"),
         ("/\0a", "/ a"),
         ("\x1b[2J\0\u202eexe\0\0x", "\\x1b[2J \\u202eexe x"),
         ("a" * 9000, "a" * 1000),
