@@ -8,7 +8,7 @@ import numpy as np
 
 from ebtop.export.columns_text import Layout
 from ebtop.model import percentiles
-from ebtop.model.census import DONE, span_ns, summed
+from ebtop.model.census import busy, span_ns, summed
 from ebtop.model.format import clock, count, duration, percent, rated
 from ebtop.sanitise import sanitise
 from ebtop.tick import Frame, Histogram, Stack, Tick
@@ -88,10 +88,7 @@ def process_lines(tool: Tool, tick: Tick, columns: Sequence[Column], names: Name
     if tick.rows is None:
         return
     seconds = span_ns(tick) / 1e9
-    busy = np.zeros(len(tick.rows), np.bool_)
-    for name in DONE:
-        busy |= tick.rows[name].reshape(len(tick.rows), -1).any(axis=1)
-    rows = tick.rows[busy]
+    rows = tick.rows[busy(tick.rows)]
     rows = rows[np.argsort(rows["cpu_ns"], kind="stable")[::-1]]
     total = summed(rows)[0]
     layout = Layout(columns)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ebtop.model.census import Keys, fold_keys, short_lived, span_ns
+from ebtop.model.census import Keys, fold_keys, identity, short_lived, span_ns
 from ebtop.model.columns import numbers
 from ebtop.tick import Tick
 from ebtop.tool import Column, Names, Type
@@ -65,13 +65,13 @@ class Past:
 
     def __init__(self) -> None:
         self._column = ""
-        self._made: dict[int, tuple[Tick, Bygone]] = {}
+        self._made: dict[tuple[int, int, int], Bygone] = {}
 
     def of(self, ticks: Sequence[Tick], column: Column, names: Names) -> Sequence[Bygone]:
         """Those of the newest TICKS of `ticks`, oldest first."""
         before = self._made if column.key == self._column else {}
         self._column, self._made = column.key, {}
         for tick in ticks[-TICKS:]:
-            found = before.get(id(tick))  # what is held keeps its tick: nothing else can have its id
-            self._made[id(tick)] = found if found is not None else (tick, bygone(tick, column, names))
-        return tuple(made for _, made in self._made.values())
+            found = before.get(key := identity(tick))
+            self._made[key] = found if found is not None else bygone(tick, column, names)
+        return tuple(self._made.values())

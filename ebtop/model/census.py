@@ -62,9 +62,22 @@ def span_ns(tick: Tick) -> int:
     return max(tick.end - tick.start, 1_000)
 
 
+def identity(tick: Tick) -> tuple[int, int, int]:
+    """What tells a tick from others, for who remembers what it made of it without keeping it in memory."""
+    return id(tick), tick.start, tick.end
+
+
 def short_lived(rows: Batch, span: int) -> npt.NDArray[np.bool_]:
     """Which rows are of processes that ended, and lived no longer than the interval."""
     found: npt.NDArray[np.bool_] = (rows["state"] == GONE) & ((rows["age_ns"] <= span) | (rows["count"] > 1))
+    return found
+
+
+def busy(rows: Batch) -> npt.NDArray[np.bool_]:
+    """Which rows say that something was done."""
+    found = np.zeros(len(rows), np.bool_)
+    for name in DONE:
+        found |= rows[name] != 0 if rows[name].ndim == 1 else (rows[name] != 0).any(axis=1)
     return found
 
 

@@ -17,7 +17,7 @@ class FilterError(ValueError):
 _LONGEST = 64
 """More digits than a float holds cannot be compared with one, and Python refuses to read very many."""
 
-_NUMBER = re.compile(r"(?P<amount>[+-]?(?:\d+\.?\d*|\.\d+))\s*(?P<unit>[a-zA-Z]*)")
+_NUMBER = re.compile(r"(?P<amount>[+-]?(?:\d+\.?\d*|\.\d+))\s*(?P<unit>[a-zA-Z]*|%)")
 _TIME = {"": 1, "ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _SIZE = {
     "": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9,
@@ -49,6 +49,8 @@ def _scaled(column: Column, value: str) -> float:
     if match is None:
         raise FilterError(f"{column.key}: {value!r} is no number")
     units = _TIME if column.type in {Type.DURATION, Type.TIME} else _SIZE
+    if column.rate and column.type is Type.DURATION:
+        units = units | {"%": 10**7}  # of a second, which is about what such figures are of
     factor = units.get(match["unit"].lower())
     if factor is None:
         raise FilterError(f"{column.key}: no unit {match['unit']!r}; there are {', '.join(u for u in units if u)}")

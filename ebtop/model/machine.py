@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ebtop.model.census import span_ns, summed
+from ebtop.model.census import identity, span_ns, summed
 from ebtop.model.percentiles import percentiles
 from ebtop.processrow import WAIT_BUCKETS
 from ebtop.tick import Tick
@@ -130,7 +130,7 @@ class MachineReader:
     """Makes the figures of each tick once. For one thread."""
 
     def __init__(self) -> None:
-        self._made: dict[int, tuple[Tick, Figures]] = {}
+        self._made: dict[tuple[int, int, int], Figures] = {}
 
     def read(self, ticks: Sequence[Tick]) -> Machine | None:
         """The machine in the last of the ticks (oldest first); None without one."""
@@ -138,8 +138,8 @@ class MachineReader:
             return None
         before, self._made = self._made, {}
         for tick in ticks[-PAST - 1 :]:
-            found = before.get(id(tick))  # what is held keeps its tick: nothing else can have its id
-            self._made[id(tick)] = found if found is not None else (tick, figures(tick))
-        all_ = [made for _, made in self._made.values()]
+            found = before.get(key := identity(tick))
+            self._made[key] = found if found is not None else figures(tick)
+        all_ = list(self._made.values())
         gauges = ticks[-1].gauges
         return Machine(all_[-1], gauges, all_[-SHOWN:], unusual(all_[-1], all_[:-1], gauges))

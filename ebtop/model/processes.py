@@ -154,9 +154,10 @@ class ProcessQuery:
         by = column if column.type in NUMERIC and told_always(column) else self._tool.column(BY_CPU) or column
         past = self._past.of(snapshot.ticks, by, snapshot.names)
         figures = _figures(column, whole.rows, snapshot.names, found.seconds)
-        if column.rate:
+        if told_always(column):
             for each in past[-PEAK_TICKS:-1]:
-                figures = np.maximum(figures, each.of(whole.keys))
+                then = each.of(whole.keys)
+                figures = np.where(then > 0, np.fmax(figures, then), figures)
         order, laid, places = self._order(whole, figures, column, sought, snapshot)
         there = int(np.count_nonzero(chosen[: found.living]))
         return Processes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ebtop.model.bygone import told_always
 from ebtop.model.census import Indices, Keys
 from ebtop.tool import Column
 
@@ -30,7 +31,7 @@ class Ranking:
 
     def settled(self, keys: Keys, figures: Floats, column: Column, tree: bool, end: int) -> Floats:
         """The figures to sort by; `end` is that of the tick that they are of."""
-        if not column.rate:
+        if not told_always(column):
             self._of = None
             return figures
         known = self._known(column.key, tree, end)

@@ -225,7 +225,7 @@ def bindings_by_scope(tools: Sequence[Tool], panes: type[Panes]) -> Mapping[str,
         *dict.fromkeys(view_class(t.kind) for t in tools),
         ProcessView,
         Sheet,
-        Table,
+        *_all_of(Table),
         FilterBar,
         Choose,
         SaveAs,
@@ -234,10 +234,19 @@ def bindings_by_scope(tools: Sequence[Tool], panes: type[Panes]) -> Mapping[str,
     return {cls.__name__: [b for b in _bindings(cls) if b.id] for cls in classes}
 
 
+def _all_of(cls: type) -> Iterator[type]:
+    below: list[type] = cls.__subclasses__()
+    yield cls
+    for kind in below:
+        yield from _all_of(kind)
+
+
 def _bindings(cls: type) -> Iterator[Binding]:
     for base in cls.__mro__:
         if base.__module__.startswith("ebtop.") or base.__name__.startswith("Tool"):
             yield from (b for b in vars(base).get("BINDINGS", ()) if isinstance(b, Binding))
+        if not vars(base).get("_inherit_bindings", True):
+            return
 
 
 def check_keys(keys: Mapping[str, str], scopes: Mapping[str, Sequence[Binding]]) -> None:

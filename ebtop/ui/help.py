@@ -36,8 +36,10 @@ def help_text(tool: ToolSnapshot, snapshot: Snapshot, view_help: str, bindings: 
     text.append("\n".join(f"  {line}" for line in _losses(tool) + explanation(snapshot).plain.splitlines()) + "\n")
     if tool.tool.columns:
         text.append("\ncolumns (KEY in filters)\n", "bold")
+        wide = max(12, *(len(column.key) + 1 for column in tool.tool.columns))
+        titles = max(9, *(len(column.title) + 1 for column in tool.tool.columns))
         for column in tool.tool.columns:
-            text.append(f"  {column.key:<12}", "bold").append(f"{column.title:<9}", "dim")
+            text.append(f"  {column.key:<{wide}}", "bold").append(f"{column.title:<{titles}}", "dim")
             text.append(f"{column.help}{' (in the details)' if column.hidden else ''}\n")
     text.append("\nkeys\n", "bold")
     for keys, meaning in key_lines(bindings):

@@ -9,7 +9,6 @@ from typing import ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.strip import Strip
 from textual.widget import Widget
 
 from ebtop.model.census import GONE
@@ -25,12 +24,15 @@ from ebtop.ui.choose import Choose
 from ebtop.ui.filterbar import FilterBar
 from ebtop.ui.processhead import Head
 from ebtop.ui.processmodel import ProcessModel
-from ebtop.ui.ranked import RankedTable
+from ebtop.ui.processtable import ProcessTable, Totals
 from ebtop.ui.table import Table
 from ebtop.ui.view import ToolView
 
 _LOW = 12
 """With fewer lines, rows go before the figures of the machine."""
+
+_COMMAND, _COMMAND_IN_TREE = 24, 34
+"""The command is what is left of the line, and needs so much room at least."""
 
 _TREND_WIDTHS = ((200, 30), (160, 20), (0, 10))
 
@@ -40,49 +42,6 @@ class _Prepared:
     sought: Sought
     found: Processes
     machine: Machine | None
-
-
-class ProcessTable(RankedTable):
-    """The rows. Until the cursor is moved, and after Home, it stands on whoever is first; then it stays on its process,
-    and rows scroll only where that would leave the screen."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose", "Open", id="processes.open", tooltip="All there is of the process"),
-    ]
-    least_last = 24
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._following = True
-
-    def action_first(self) -> None:
-        """To whoever is first."""
-        super().action_first()
-        self._following = True
-
-    def _top_with(self, row: int, line: int) -> int:
-        del row, line
-        return 0 if self._following else self._top
-
-
-class Totals(Widget):
-    """A line below the table, in its columns: what all rows add up to."""
-
-    DEFAULT_CSS = """
-    Totals { height: 1; width: 1fr; background: $panel; }
-    """
-
-    def __init__(self, table: ProcessTable) -> None:
-        super().__init__()
-        self._table = table
-
-    def render_line(self, y: int) -> Strip:
-        """The sums."""
-        del y
-        model = self._table.model
-        if not isinstance(model, ProcessModel):
-            return Strip.blank(self.size.width, self.rich_style)
-        return self._table.foot(model.totals).adjust_cell_length(self.size.width, self.rich_style)
 
 
 class ProcessesView(ToolView, can_focus=False):
@@ -111,7 +70,7 @@ class ProcessesView(ToolView, can_focus=False):
     help_text = (
         "Each row is what a process did in the interval (a second), from the kernel's own counts: CPU % is of one "
         "core, so a process with several threads may have more than 100 %. The line below adds up all rows, also those "
-        "that are not seen.\n"
+        "that are not seen; of RSS, memory that is shared counts for each who shares it.\n"
         "Processes that began and ended within the interval are put together in one row for their parent: 47 gone, "
         "5 ms each: sh, sed, grep … Their CPU, opens and so on are counted like any other's.\n"
         "The order is calm and yet true: rows change places at most once a second. A row stands where the most that it "
@@ -128,8 +87,8 @@ class ProcessesView(ToolView, can_focus=False):
         "50 %, exec/s from 20, open/s from 1,000, connect/s from 50, disk from 10 MB/s, failed exits from 3, refused "
         "from 1); and failed opens, where a tenth of all fail and twice the usual share.\n"
         "A filter's terms must all hold: KEY OP VALUE with = != > < >= <= ~ (regular expression) !~; KEY is a column "
-        "or its beginning. Rates are held against what was counted in the interval: opens>100, cpu>500ms (half a "
-        "core), disk>1M. A bare word is looked for in every text."
+        "or its beginning. Rates are held against what was counted in the interval: opens>100, cpu>50%, disk>1M, "
+        "user=root. A bare word is looked for in every text."
     )
 
     def __init__(self, tool: Tool) -> None:
@@ -176,6 +135,7 @@ class ProcessesView(ToolView, can_focus=False):
         sought, found = result.sought, result.found
         width = next(cells for least, cells in _TREND_WIDTHS if self.size.width >= least)
         self._table.keep_heading = sought.sort
+        self._table.least_last = _COMMAND_IN_TREE if sought.tree else _COMMAND
         self._table.set_model(ProcessModel(self.tool, found, sought, width))
         self._totals.refresh()
         self._head.show(result.machine)

@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from ebtop.model.format import NOTHING, counted, duration, nbytes
-from ebtop.model.machine import Machine, cpus
+from ebtop.model.machine import PRESSURE, Machine, cpus
 from ebtop.ui.line import Line
 from ebtop.ui.sparkline import sparkline
 
@@ -78,7 +78,7 @@ def each_cpu(machine: Machine) -> Group:
     """A bar for each CPU."""
     shares = [min(max(share, 0.0), 1.0) for share in cpus(machine.gauges)]
     bars = "".join(_BARS[round(share * (len(_BARS) - 1))] for share in shares)
-    return Group(9, (Piece("each ", "dim"), Piece(bars, "trend")) if 1 < len(shares) <= _MOST_CPUS else ())
+    return Group(9, (Piece("cpus ", "dim"), Piece(bars, "trend")) if 1 < len(shares) <= _MOST_CPUS else ())
 
 
 def queue(machine: Machine, short: bool) -> Group:
@@ -96,7 +96,8 @@ def pressure(machine: Machine, short: bool) -> Group:
         return Group(3, ())
     pieces = [Piece("pressure", "dim")]
     for value, name in [max(known, key=lambda one: one[0])] if short else known:
-        pieces += [Piece(f" {name}", "dim"), _figure(f"{value:.0f}", 3)]
+        figure = _figure(f"{value:.0f}", 3)
+        pieces += [Piece(f" {name}", "dim"), Piece(figure.text, "warn") if value > PRESSURE else figure]
     return Group(3, (*pieces, _marked(machine, "pressure")))
 
 
@@ -146,7 +147,7 @@ def connects(machine: Machine) -> Group:
     """Connections begun, and how many were refused."""
     return Group(1, (
         Piece("connect/s ", "dim"), _figure(counted(machine.now.connects), 5), _marked(machine, "connects"),
-        Piece(" refused ", "dim"), _figure(counted(machine.now.refused), 4), _marked(machine, "refused"),
+        Piece(" refused ", "dim"), _figure(counted(machine.now.refused), 3), _marked(machine, "refused"),
     ))  # fmt: skip
 
 
@@ -171,18 +172,34 @@ def ends(machine: Machine) -> Group:
     ))  # fmt: skip
 
 
+def _beside(one: Group, other: Group) -> Group:
+    """Two as one."""
+    gap = (Piece(" " * _GAP),) if one.pieces and other.pieces else ()
+    return Group(one.rank, (*one.pieces, *gap, *other.pieces))
+
+
+def _filled(line: Sequence[Group], widths: Sequence[int]) -> list[Group]:
+    """What stands below each other begins below each other."""
+    filled = [g._replace(pieces=(*g.pieces, Piece(" " * (w - g.width)))) for g, w in zip(line, widths, strict=False)]
+    return [*filled, *line[len(widths) :]]
+
+
 def groups(machine: Machine, width: int) -> list[list[Group]]:
     """The lines, for a screen of that width."""
-    if width >= _WIDE:
-        spark = 10 + min((width - _WIDE) // 8, 20)
-        first = [cpu(machine, spark), queue(machine, False), pressure(machine, False), memory(machine)]
-        third = [disk(machine), load(machine), running(machine), swap(machine), each_cpu(machine)]
-        return [first, [execs(machine, 8), opens(machine), connects(machine), ends(machine)], third]
-    return [
-        [cpu(machine, 10), queue(machine, True), memory(machine)],
-        [execs(machine, 8), opens(machine), ends(machine)],
-        [connects(machine), disk(machine), pressure(machine, True)],
+    if width < _WIDE:
+        return [
+            [cpu(machine, 10), queue(machine, True), memory(machine)],
+            [execs(machine, 8), opens(machine), ends(machine)],
+            [connects(machine), disk(machine), pressure(machine, True)],
+        ]
+    spark = 10 + min((width - _WIDE) // 8, 20)
+    lines = [
+        [cpu(machine, spark), queue(machine, False), pressure(machine, False), memory(machine)],
+        [execs(machine, spark), opens(machine), connects(machine), ends(machine)],
+        [disk(machine), _beside(load(machine), running(machine)), each_cpu(machine), swap(machine)],
     ]
+    columns = [max(group.width for group in column) for column in zip(*lines, strict=True)][:-1]
+    return [_filled(line, columns) for line in lines]
 
 
 def _texts(line: Sequence[Group]) -> list[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
+from ebtop.model.bygone import adds_up, told_always
 from ebtop.model.census import GONE
 from ebtop.model.format import NOTHING, RIGHT_ALIGNED, count, duration, rated
 from ebtop.model.processes import Processes, Sought
 from ebtop.sanitise import sanitise
-from ebtop.tool import Batch, Column, Tool, Type, Value, text, values
+from ebtop.tool import Batch, Column, Tool, Value, text, values
 from ebtop.ui.sparkline import sparkline
 from ebtop.ui.streammodel import mark, tone
 from ebtop.ui.table import Cell, Heading
@@ -98,15 +99,14 @@ class ProcessModel:
         return Cell(branch + said, "dim" if dim else "")
 
     def _gone(self, names: Sequence[tuple[bytes, int]], one: Batch) -> str:
-        """`47 gone, 5 ms each: sh, sed, grep …`; outside of a tree also whose children they were."""
-        many = int(one["count"][0])
+        """`47 gone, 5 ms each: sh, sed, grep …`; outside of a tree first of all whose children they were."""
+        many, failed = int(one["count"][0]), int(one["failed_exits"][0])
+        parent = "" if self.found.laid is not None else f" ← {self._parent_of_gone(int(one['ppid'][0]))}"
+        each = f"{duration(int(one['age_ns'][0]))}{' each' if many != 1 else ''}"
         said = ", ".join(sanitise(text(name)) for name, _ in names[:_NAMES_SHOWN])
         more = " …" if len(names) > _NAMES_SHOWN else ""
-        each = duration(int(one["age_ns"][0]))
-        failed = int(one["failed_exits"][0])
         bad = f", {count(failed)} failed" if failed else ""
-        whole = f"{count(many)} gone, {each}{' each' if many != 1 else ''}: {said}{more}{bad}"
-        return whole if self.found.laid is not None else f"{whole} ← {self._parent_of_gone(int(one['ppid'][0]))}"
+        return f"{count(many)} gone{parent}, {each}: {said}{more}{bad}"
 
     def _parent_of_gone(self, pid: int) -> str:
         rows = self.found.folded.rows
@@ -119,10 +119,8 @@ class ProcessModel:
         (words,) = values(column, one, self.found.names) if column else (None,)
         if not isinstance(words, list) or not words:
             return sanitise(text(one["comm"][0]))
-        program = words[0]
-        if program.startswith("/"):
-            path, blank, rest = program.partition(" ")
-            program = (path.rpartition("/")[2] or path) + blank + rest
+        path, blank, rest = words[0].partition(" ")  # of who writes its own title, all is one word
+        program = (path.rpartition("/")[2] or path) + blank + rest
         # Each word takes a cell at least: more of them than any screen is wide need not be looked at.
         shown = [program, *words[1 : 2 if brief else _WIDEST]]
         return sanitise(" ".join(word[:_WIDEST] for word in shown if word))[:_WIDEST]
@@ -148,9 +146,7 @@ class ProcessModel:
         if key == "argv":
             return Cell(self._all(), "dim")
         column = self._columns.get(key)
-        if column is None or not (column.rate or column.type in _ADDED or key == "threads" or column.derive):
-            return Cell("")
-        if column.type not in _ADDED | {Type.INT}:
+        if column is None or not (adds_up(column) or told_always(column)):
             return Cell("")
         (value,) = values(column, self.found.total, self.found.names)
         return Cell(rated(column, value, self.found.seconds), tone(column, value))
@@ -162,7 +158,6 @@ class ProcessModel:
         return f"{found.matching:,}{of} processes{gone}"
 
 
-_ADDED = frozenset({Type.COUNT, Type.BYTES, Type.DURATION})
 _WIDEST = 1000
 
 

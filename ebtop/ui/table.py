@@ -135,8 +135,6 @@ class Table(ScrollView, can_focus=True):
         Binding("enter", "choose", "Details", id="table.choose", tooltip="All fields of the row, and its process"),
     ]
 
-    least_last: ClassVar[int] = _LEAST_LAST
-
     class Moved(Message):
         """The cursor is on another row."""
 
@@ -158,9 +156,10 @@ class Table(ScrollView, can_focus=True):
         self._following = True
         self._placing = False
         self._strips: dict[tuple[Hashable, bool], Strip] = {}
-        self._fitting: tuple[tuple[Model, int, str], list[tuple[Heading, int]]] | None = None
+        self._fitting: tuple[tuple[Model, int, str, int], list[tuple[Heading, int]]] | None = None
         self._tones: dict[tuple[str, bool], Style] = {}  # asking for styles on every line is dear
         self.keep_heading = ""
+        self.least_last = _LEAST_LAST
 
     @property
     def model(self) -> Model | None:
@@ -320,9 +319,9 @@ class Table(ScrollView, can_focus=True):
     def _columns(self) -> list[tuple[Heading, int]]:
         if self._model is None:
             return []
-        for_what = self._model, self.scrollable_content_region.width, self.keep_heading
+        for_what = self._model, self.scrollable_content_region.width, self.keep_heading, self.least_last
         if self._fitting is None or self._fitting[0] != for_what:
-            self._fitting = for_what, fitting(self._model.headings, *for_what[1:], self.least_last)
+            self._fitting = for_what, fitting(self._model.headings, *for_what[1:])
         return self._fitting[1]
 
     def render_line(self, y: int) -> Strip:

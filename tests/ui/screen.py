@@ -16,7 +16,7 @@ from ebtop.ui.app import Dashboard
 from ebtop.ui.details import Details
 from ebtop.ui.table import Table
 from tests.ui import synthetic
-from tests.ui.synthetic import START, Scripted, Synthetic
+from tests.ui.synthetic import SECOND, START, Scripted, Synthetic
 
 TOOLS = registry.tools()
 STREAMS = [t for t in TOOLS if t.kind is Kind.EVENTS]
@@ -30,6 +30,8 @@ def tool(key: str) -> Tool:
 
 
 OPENS, EXECS, CONNECTS = tool("path"), tool("late"), tool("daddr")
+PROCESSES = next(t for t in TOOLS if t.kind is Kind.PROCESSES)
+SECONDS = 32
 
 
 def ticks(count: int = 3, rate: int = 200, tools: Sequence[Tool] = TOOLS) -> list[Message]:
@@ -45,6 +47,18 @@ def started(count: int = 3, rate: int = 200) -> list[Message]:
 def dashboard(source: Scripted | Synthetic, first: str = OPENS.name, config: Config | None = None, **more) -> Dashboard:
     """A dashboard on a source, at a fixed time."""
     return Dashboard(source, TOOLS, first=first, config=config, clock=lambda: START + 3_500_000_000, **more)
+
+
+def machine(seconds: int = SECONDS) -> Scripted:
+    """So many seconds of a machine's processes."""
+    said = [synthetic.tick(PROCESSES, number, 0) for number in range(seconds)]
+    return Scripted([synthetic.vitals(), synthetic.running(PROCESSES), *said])
+
+
+def watched(source: Scripted, **more) -> Dashboard:
+    """A dashboard on its processes, just after the last tick."""
+    now = START + SECONDS * SECOND + SECOND // 2
+    return Dashboard(source, TOOLS, first=PROCESSES.name, clock=lambda: now, **more)
 
 
 async def until(pilot: Pilot, true: Callable[[], object], seconds: float = 5.0) -> None:

@@ -9,7 +9,7 @@ from ebtop.config import Config
 from ebtop.tick import Attempt, Gone, Phase, Resolve, Tick, ToolState
 from ebtop.ui.streammodel import TopModel
 from tests.ui import synthetic
-from tests.ui.screen import EXECS, OPENS, dashboard, filled, shown, started, table, ticks, until
+from tests.ui.screen import EXECS, OPENS, dashboard, filled, machine, shown, started, table, ticks, until, watched
 from tests.ui.synthetic import START, Scripted
 
 SIZES = [(80, 24), (120, 36)]
@@ -33,6 +33,24 @@ def drive(*keys: str, then=None):
 @pytest.mark.parametrize("tool", [OPENS, EXECS], ids=lambda t: t.name)
 def test_stream(snap_compare, size, tool):
     assert snap_compare(dashboard(Scripted(started()), first=tool.name), terminal_size=size, run_before=drive())
+
+
+@by_size
+def test_processes(snap_compare, size):
+    shells = drive(then=lambda p: "47 gone" in shown(p))
+    assert snap_compare(watched(machine()), terminal_size=size, run_before=shells)
+
+
+@by_size
+def test_process_tree(snap_compare, size):
+    shells = drive("t", *["down"] * 5, then=lambda p: "▾ bash" in shown(p) and "›" in shown(p))
+    assert snap_compare(watched(machine()), terminal_size=size, run_before=shells)
+
+
+@by_size
+def test_processes_filtered(snap_compare, size):
+    few = drive("t", "slash", *"opens>90", "enter", then=lambda p: "of 159 shown" in shown(p))
+    assert snap_compare(watched(machine()), terminal_size=size, run_before=few)
 
 
 @by_size

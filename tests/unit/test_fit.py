@@ -18,6 +18,7 @@ from ebtop import arena, registry
 from ebtop.capture.program import Program
 from ebtop.export.formats import FORMATS
 from ebtop.model.history import History
+from ebtop.processrow import ROW
 from ebtop.source.fit import Fit, UnfitError
 from ebtop.source.live import LiveSource
 from ebtop.source.wire import Reader, WireError, Writer
@@ -30,7 +31,9 @@ NOW = 1_790_000_000_000_000_000
 
 
 def layouts(tool: Tool, role: str) -> list[np.dtype[np.void]]:
-    """Those of the records that its program makes."""
+    """Those of the records that its program makes; of processes the row of their contract."""
+    if tool.kind is Kind.PROCESSES:
+        return [ROW] if role == "rows" else []
     records = Program(tool.name, tool, 2).records
     return [records[ring.struct] for ring in tool.rings if ring.role == role]
 
@@ -52,7 +55,8 @@ def hostile(chance: random.Random, tool: Tool) -> Tick:
     return Tick(
         tool.name, chance.randrange(1 << 63), chance.randrange(1 << 63),
         events=tuple(noise(chance, d, 3 if d.itemsize < 20_000 else 1) for d in layouts(tool, "events")),
-        rows=noise(chance, rows[0], 2) if rows else None,
+        rows=noise(chance, rows[0], 2 if rows[0] is not ROW else 40) if rows else None,
+        gauges={"cpu0": chance.choice([1e308, -1e300]), "memory_total": 1e308, "psi_cpu": -5.0, chance.choice(odd): 1},
         histograms=tuple(Histogram(g, 5, chance.choice(odd), counts) for g in groups) if tool.buckets else (),
         stacks=stacks if tool.kind is Kind.STACKS else (),
         names={"cgroup": {1: chance.choice(odd)}, "dir": {7: chance.choice(odd)}} | late,
@@ -74,7 +78,7 @@ def test_any_values_are_shown(name: str, seed: int) -> None:
         history.add(tick)
         names = history.tool(name).names
         for column in tool.columns:
-            for batch in tick.events:
+            for batch in (*tick.events, *([tick.rows] if tool.kind is Kind.PROCESSES else [])):
                 assert len(values(column, batch, names)) == len(batch)
         for exporter in exporters:
             exporter.tick(tool, tick, names)
@@ -145,6 +149,17 @@ def test_aggregates_have_no_events(name: str) -> None:
     record = layouts(TOOLS[EVENTS[0]], "events")[0]
     with pytest.raises(UnfitError):
         Fit(TOOLS.values()).check(Tick(name, NOW, NOW, events=(np.zeros(1, record),)))
+
+
+@pytest.mark.parametrize("field", [*(ROW.names or ())])
+@pytest.mark.parametrize("other", [None, "f8", ("u4", (2,))], ids=str)
+def test_rows_of_processes_are_whole(field: str, other: Any) -> None:
+    """Views rely on every field of the contract, and columns are made from some."""
+    name = next(tool.name for tool in TOOLS.values() if tool.kind is Kind.PROCESSES)
+    Fit(TOOLS.values()).check(Tick(name, NOW, NOW, rows=np.zeros(3, ROW)))
+    Fit(TOOLS.values()).check(Tick(name, NOW, NOW, rows=np.zeros(3, changed(ROW, more="u8"))))
+    with pytest.raises(UnfitError):
+        Fit(TOOLS.values()).check(Tick(name, NOW, NOW, rows=np.zeros(1, changed(ROW, **{field: other}))))
 
 
 def test_others() -> None:

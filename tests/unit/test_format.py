@@ -151,3 +151,29 @@ VALUES: st.SearchStrategy[Any] = st.one_of(
 def test_any_value_in_any_column_is_safe_for_a_terminal(kind: Type, value: Any) -> None:
     written = f.cell(column(kind), value)
     assert sanitise(written) == written
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "seconds", "text"),
+    [
+        (Type.DURATION, 2_120_000_000, 1.0, "212 %"), (Type.DURATION, 3_000_000, 1.0, "0.3 %"),
+        (Type.DURATION, 3_000_000_000, 2.0, "150 %"), (Type.DURATION, 0, 1.0, "0"), (Type.COUNT, 47, 1.004, "47"),
+        (Type.COUNT, 1, 1.004, "1"), (Type.COUNT, 3, 2.0, "1.5"), (Type.COUNT, 12_400, 1.0, "12.4 k"),
+        (Type.BYTES, 3_400_000, 1.0, "3.4 MB"), (Type.BYTES, 0, 1.0, "0"), (Type.DURATION, None, 1.0, "-"),
+        (Type.COUNT, float("nan"), 1.0, "-"), (Type.TEXT, "\x1b", 1.0, r"\x1b"),
+    ],
+)  # fmt: skip
+def test_rates_are_a_second(type_, value, seconds, text):
+    assert f.rated(Column("x", "X", type_, "", rate=True), value, seconds) == text
+
+
+def test_what_is_no_rate_is_written_as_it_is():
+    assert f.rated(Column("x", "X", Type.DURATION, ""), 4_100_000, 2.0) == "4.1 ms"
+    assert f.rated(Column("x", "X", Type.BYTES, ""), 0, 2.0) == "0 B"
+
+
+@pytest.mark.parametrize(
+    ("n", "text"), [(0.96, "1"), (0.04, "0"), (9.94, "9.9"), (9.97, "10"), (312.4, "312"), (float("inf"), "-")]
+)
+def test_counts_over_some_time(n, text):
+    assert f.counted(n) == text

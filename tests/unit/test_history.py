@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from ebtop import registry
 from ebtop.model import history
 from ebtop.model.history import History
 from ebtop.tick import Gone, Notice, Phase, ProcessDetails, Tick, ToolState, Vitals
-from ebtop.tool import values
+from ebtop.tool import Kind, values
 from tests.ui import synthetic
 
 TOOLS = registry.tools()
@@ -132,3 +134,28 @@ def test_notices_are_bounded(count):
     for number in range(count):
         held.add(Notice(str(number)))
     assert [n.text for n in held.snapshot(0).notices] == [str(n) for n in range(count - 50, count)]
+
+
+def test_ticks_of_processes_are_measured_with_the_arguments_that_they_tell():
+    tool = next(t for t in TOOLS if t.kind is Kind.PROCESSES)
+    plain = synthetic.tick(tool, 1, 0)
+    long = replace(plain, names={"argv": {1: "x" * 1_000_000}})
+    held = History(TOOLS, 10_000_000)
+    held.add(plain)
+    small = held.nbytes
+    assert plain.nbytes <= small < plain.nbytes + 10_000
+    for _ in range(50):
+        held.add(long)
+    assert 5 <= len(held.tool(tool.name).ticks) <= 10
+    assert held.nbytes <= 10_000_000
+
+
+def test_the_activity_of_processes_is_their_time_on_cpus():
+    tool = next(t for t in TOOLS if t.kind is Kind.PROCESSES)
+    held = History(TOOLS)
+    ticks = [synthetic.tick(tool, n, 0) for n in (0, 30)]
+    for tick in ticks:
+        held.add(tick)
+    amounts = [moment.amount for moment in held.tool(tool.name).activity]
+    assert amounts == [int(tick.rows["cpu_ns"].sum()) // 1_000_000 for tick in ticks]
+    assert 3000 < amounts[0] < amounts[1]

@@ -97,9 +97,16 @@ def test_who_rests_for_a_moment_stays_in_sight() -> None:
     assert found == [[1, 2], [1, 2], [1, 2], [2, 1]]
 
 
+def test_a_wait_is_ranked_calmly_too_and_who_never_waited_stays_last() -> None:
+    ticks = [tick(0, process(1, wait={9: 9}), process(2, wait={5: 9}), process(3)), tick(1, process(2, wait={5: 9}))]
+    assert pids(ask(*ticks, sort="wait_p99_ns")) == [1, 2, 3]
+    assert pids(ask(*ticks, sort="wait_p99_ns", descending=False)) == [2, 1, 3]
+
+
 def test_a_filter_says_who_counts() -> None:
-    found = ask(tick(0, *TREE), filter=parse(TOOL, "cpu>300ms"))
+    found = ask(tick(0, *TREE), filter=parse(TOOL, "cpu>30%"))
     assert sorted(pids(found)) == [11, 21]
+    assert pids(ask(tick(0, *TREE), filter=parse(TOOL, "cpu>300ms"))) == [21, 11]
     assert (found.matching, found.all_, found.gone) == (2, 5, 0)
     assert found.total["cpu_ns"] == 1.4 * SECOND
     assert not found.context.any()

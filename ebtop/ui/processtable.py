@@ -1,0 +1,54 @@
+"""The rows of processes, and below them the line that adds them up."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.strip import Strip
+from textual.widget import Widget
+
+from ebtop.ui.processmodel import ProcessModel
+from ebtop.ui.ranked import RankedTable
+
+
+class ProcessTable(RankedTable):
+    """Until it is moved, and after Home, the cursor stands on whoever is first; then it stays on its process, and rows
+    scroll only where that would leave the screen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose", "Open", id="processes.open", tooltip="All there is of the process"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._following = True
+
+    def action_first(self) -> None:
+        """To whoever is first."""
+        super().action_first()
+        self._following = True
+
+    def _top_with(self, row: int, line: int) -> int:
+        del row, line
+        return 0 if self._following else self._top
+
+
+class Totals(Widget):
+    """A line below the table, in its columns: what all rows add up to."""
+
+    DEFAULT_CSS = """
+    Totals { height: 1; width: 1fr; background: $panel; }
+    """
+
+    def __init__(self, table: ProcessTable) -> None:
+        super().__init__()
+        self._table = table
+
+    def render_line(self, y: int) -> Strip:
+        """The sums."""
+        del y
+        model = self._table.model
+        if not isinstance(model, ProcessModel):
+            return Strip.blank(self.size.width, self.rich_style)
+        return self._table.foot(model.totals).adjust_cell_length(self.size.width, self.rich_style)
