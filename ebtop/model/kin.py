@@ -116,7 +116,7 @@ class Lineage:
     """Ancestors as events tell of them. For one thread; what is held of a tick is worked out once."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int, int], dict[int, Seen]] = {}
+        self._known: dict[tuple[str, int, int, int], dict[int, Seen]] = {}
 
     def above(self, snapshots: Sequence[ToolSnapshot], pid: int, parent: int | None) -> tuple[Ancestor, ...]:
         """The parent first, as far up as is known."""
@@ -136,7 +136,7 @@ class Lineage:
         for snapshot in snapshots:
             if tells_parents(snapshot.tool):
                 for tick in snapshot.ticks:
-                    which = snapshot.tool.name, tick.start, tick.end
+                    which = snapshot.tool.name, tick.start, tick.end, tick.event_count
                     found = known.get(which)
                     self._known[which] = self._told(snapshot, tick) if found is None else found
         return [self._known[which] for which in sorted(self._known, key=lambda w: -w[2])]
