@@ -18,6 +18,9 @@ MOST_CHILDREN = 200
 
 _MOST_ANCESTORS = 64
 _NEWEST = 10  # ticks in which a name is looked for
+_LOOKED_THROUGH = 100
+"""Ticks, from the first and from the last on, that are looked through for a process's own events: those of its children
+may be many more."""
 
 
 class Seen(NamedTuple):
@@ -199,7 +202,8 @@ def _own(snapshot: ToolSnapshot, pid: int) -> Iterator[tuple[Tick, Batch]]:
     column = snapshot.tool.column(PID)
     if column is None:
         return
-    for ticks, place in ((snapshot.ticks, 0), (tuple(reversed(snapshot.ticks)), -1)):
+    told = [tick for tick in snapshot.ticks if tick.events]
+    for ticks, place in ((told[:_LOOKED_THROUGH], 0), (told[: -_LOOKED_THROUGH - 1 : -1], -1)):
         for tick in ticks:
             batches = [_successes(snapshot, batch, column, pid) for batch in tick.events]
             rows = [batch[[place]] for batch in batches if len(batch)]
