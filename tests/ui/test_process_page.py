@@ -1,15 +1,11 @@
-"""From a row to the page of its process and back, and copying, by keys and mouse."""
+"""From a row to the page of its process and back, by keys and mouse."""
 
 from __future__ import annotations
-
-import unicodedata
-from dataclasses import replace
 
 import pytest
 
 from ebtop.config import Config, ConfigError
-from ebtop.model.copying import LONGEST
-from ebtop.tick import Ancestor, Focus, Gone, Namespace, ProcessDetails, Resolve, SetFocus
+from ebtop.tick import Focus, Gone, Namespace, Resolve, SetFocus
 from ebtop.tool import Kind
 from ebtop.ui.choose import Choose
 from ebtop.ui.process_page import MOST_PAGES, ProcessPage
@@ -17,51 +13,13 @@ from ebtop.ui.process_view import PROCESS
 from ebtop.ui.sheet import Sheet
 from ebtop.ui.view import ToolView
 from tests.ui import synthetic
+from tests.ui.processes import BASH, PYTHON, SSHD, bash, crumbs, go_to, opened
 from tests.ui.screen import EXECS, OPENS, TOOLS, dashboard, details, filled, lines, shown, started, table, until
 from tests.ui.synthetic import START, Scripted
 
-BASH, PYTHON, SSHD = 8801, 8944, 8790
 STACKS = next(t for t in TOOLS if t.kind is Kind.STACKS)
 HISTOGRAM = next(t for t in TOOLS if t.kind is Kind.HISTOGRAM)
 SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 36)], ids=lambda s: f"{s[0]}x{s[1]}")
-
-
-def bash(**changes) -> ProcessDetails:
-    """A shell that has started two programs that live."""
-    plain = ProcessDetails(
-        BASH, True, "bash", "/usr/bin/bash", "/srv/app dir", "deploy", "/user.slice", "web-build",
-        ("bash", "deploy.sh", "--to", "the moon"), (Ancestor(SSHD, "sshd", ("sshd", "-D")), Ancestor(1, "systemd")),
-        3, 41_000_000, 184.0, 1000, 1000, (4, 1000), "S", ("CAP_KILL", "CAP_NET_RAW"), False,
-        (Namespace("mnt", 4026532281, False), Namespace("net", 4026531840, True)),
-        (Ancestor(PYTHON, "python", ("python", "render.py")), Ancestor(9000, "sleep", ("sleep", "60"))),
-        START - 180 * 10**9,
-    )  # fmt: skip
-    return replace(plain, **changes)
-
-
-async def opened(pilot, source, pid=BASH, says=None) -> ProcessPage:
-    """The page of a process, filled."""
-    pilot.app.open_process(pid)
-    await until(pilot, lambda: isinstance(pilot.app.screen, ProcessPage) and pilot.app.screen.pid == pid)
-    await until(pilot, lambda: pilot.app.screen.query_one(Sheet).has_focus)
-    source.say(says or synthetic.details(pid))
-    await until(pilot, lambda: pilot.app.screen._details is not None and "DOES" in shown(pilot))
-    return pilot.app.screen
-
-
-def crumbs(pilot) -> str:
-    return lines(pilot)[1]
-
-
-async def go_to(pilot, key):
-    """The cursor to a line of the sheet."""
-    sheet = pilot.app.screen.query_one(Sheet)
-    await pilot.press("home")
-    for _ in range(60):
-        if sheet.cursor == key:
-            return
-        await pilot.press("down")
-    raise AssertionError(f"{key} is not reached: {shown(pilot)}")
 
 
 async def test_enter_opens_details_and_enter_again_the_page():
@@ -355,46 +313,6 @@ async def test_o_opens_the_page_where_enter_does_something_else(tool):
         assert pilot.app.screen.pid == pid
 
 
-async def test_copying_a_field_says_what_was_copied():
-    source = Scripted(started())
-    async with dashboard(source).run_test(size=(120, 36), notifications=True) as pilot:
-        rows = await filled(pilot)
-        await pilot.press("y", "enter")
-        path = rows.model.value(rows.cursor, "path")
-        await until(pilot, lambda: "copied path: " in shown(pilot))
-        assert pilot.app.clipboard == path
-        await pilot.press("y")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Choose))
-        assert "row" in shown(pilot)
-        await pilot.press("escape")
-        assert pilot.app.clipboard == path
-
-
-async def test_copying_a_command_of_a_process_page():
-    source = Scripted(started())
-    async with dashboard(source).run_test(size=(120, 36), notifications=True) as pilot:
-        await filled(pilot)
-        await opened(pilot, source, says=bash())
-        await pilot.press("y", "down", "enter")
-        await until(pilot, lambda: "copied command, there" in shown(pilot))
-        assert pilot.app.clipboard == "(cd -- '/srv/app dir' && bash deploy.sh --to 'the moon')"
-        source.say(bash(argv=("x" * (LONGEST + 1),)))
-        await until(pilot, lambda: "more characters of arguments" in shown(pilot))
-        await pilot.press("y", "enter")
-        await until(pilot, lambda: "command is too long to copy" in shown(pilot))
-        assert "the moon" in pilot.app.clipboard
-
-
-async def test_copying_a_function_and_nothing():
-    source = Scripted(started())
-    async with dashboard(source, first=STACKS.name).run_test(size=(120, 36), notifications=True) as pilot:
-        await until(pilot, lambda: pilot.app.screen.view and pilot.app.screen.view._calls is not None)
-        await pilot.press("y")
-        await until(pilot, lambda: "nothing is selected here to copy" in shown(pilot))
-        await pilot.press("down", "down", "down", "y", "down", "enter")
-        await until(pilot, lambda: ";" in pilot.app.clipboard)
-
-
 async def test_keys_of_the_page_can_be_rebound_and_clash_with_none():
     source = Scripted(started())
     config = Config(keys={"process.back": "h", "copy": "c", "sheet.choose": "l"})
@@ -455,23 +373,3 @@ async def test_what_is_covered_lets_go_of_what_it_held():
         await until(pilot, lambda: pilot.app.screen is below and table(pilot) is not None)
         await pilot.press("backspace")
         await until(pilot, lambda: "8790  sshd -D" in shown(pilot))
-
-
-async def test_nothing_that_acts_on_a_terminal_is_drawn_or_copied():
-    odd = "\x1b]0;owned\x07\x1b[2J\r\n\u202e\udcff"
-    source = Scripted(started())
-    hostile = bash(
-        comm=odd, exe=f"/{odd}", cwd=f"/{odd}", user=odd, cgroup=odd, container=odd, argv=(odd, odd), state=odd,
-        ancestors=(Ancestor(SSHD, odd, (odd,)),), children=(Ancestor(9, odd),), capabilities=(odd,),
-        namespaces=(Namespace(odd, 1, False),),
-    )  # fmt: skip
-    async with dashboard(source).run_test(size=(120, 50), notifications=True) as pilot:
-        await filled(pilot)
-        await opened(pilot, source, says=hostile)
-        for keys in ([], ["y"], ["enter"]):
-            await pilot.press(*keys)
-            await pilot.pause(0.2)
-            bad = {c for c in shown(pilot) if unicodedata.category(c) in {"Cc", "Cf", "Cs"} and c != "\n"}
-            assert bad == set()
-        await until(pilot, lambda: pilot.app.clipboard)
-        assert pilot.app.clipboard.isprintable()

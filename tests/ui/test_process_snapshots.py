@@ -8,10 +8,12 @@ import pytest
 from textual.pilot import Pilot
 
 from ebtop.tick import Ancestor
-from tests.ui.screen import EXECS, OPENS, dashboard, filled, shown, started, until
+from ebtop.tool import Kind
+from tests.ui.processes import PYTHON, bash, go_to, opened
+from tests.ui.screen import EXECS, OPENS, TOOLS, dashboard, filled, shown, started, until
 from tests.ui.synthetic import Scripted
-from tests.ui.test_process_page import HISTOGRAM, PYTHON, bash, go_to, opened
 
+HISTOGRAM = next(t for t in TOOLS if t.kind is Kind.HISTOGRAM)
 by_size = pytest.mark.parametrize("size", [(80, 24), (120, 36)], ids=lambda s: f"{s[0]}x{s[1]}")
 
 
