@@ -237,6 +237,27 @@ def table_of(page) -> int:
     return len(model) if model is not None else -1
 
 
+async def test_the_line_of_the_cursor_stays_when_children_come_in_above_it():
+    source = Scripted(started(2))
+    async with dashboard(source).run_test(size=(120, 36)) as pilot:
+        await filled(pilot)
+        page = await opened(pilot, source, says=bash())
+        sheet = page.query_one(Sheet)
+        await go_to(pilot, "pid 9000")
+        await pilot.press("down", "down", "down")
+        key, row = sheet.cursor, sheet._place - round(sheet.scroll_y)
+        place = sheet._place
+        source.say(synthetic.tick(EXECS, 2, 200))
+        await until(pilot, lambda: sheet._place > place)
+        assert sheet.cursor == key
+        assert sheet._place - round(sheet.scroll_y) == row
+        await go_to(pilot, "pid 9000")
+        row = sheet._place
+        source.say(bash(alive=False, children=()))  # what is chosen may go, and the cursor does not go far
+        await until(pilot, lambda: sheet.cursor != "pid 9000")
+        assert abs(sheet._place - row) <= 3
+
+
 async def test_who_answered_is_asked_again_and_nobody_else(monkeypatch):
     monkeypatch.setattr("ebtop.ui.process_page._ASK_EVERY_S", 0.05)
     source = Scripted(started())
