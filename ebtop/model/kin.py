@@ -18,6 +18,9 @@ MOST_CHILDREN = 200
 
 _MOST_ANCESTORS = 64
 _NEWEST = 10  # ticks in which a name is looked for
+_LOOKED_THROUGH = 100
+"""Ticks, from the first and from the last on, that are looked through for a process's own events: those of its children
+may be many more."""
 
 
 class Seen(NamedTuple):
@@ -116,7 +119,7 @@ class Lineage:
     """Ancestors as events tell of them. For one thread; what is held of a tick is worked out once."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int, int], dict[int, Seen]] = {}
+        self._known: dict[tuple[str, int, int, int], dict[int, Seen]] = {}
 
     def above(self, snapshots: Sequence[ToolSnapshot], pid: int, parent: int | None) -> tuple[Ancestor, ...]:
         """The parent first, as far up as is known."""
@@ -136,7 +139,7 @@ class Lineage:
         for snapshot in snapshots:
             if tells_parents(snapshot.tool):
                 for tick in snapshot.ticks:
-                    which = snapshot.tool.name, tick.start, tick.end
+                    which = snapshot.tool.name, tick.start, tick.end, tick.event_count
                     found = known.get(which)
                     self._known[which] = self._told(snapshot, tick) if found is None else found
         return [self._known[which] for which in sorted(self._known, key=lambda w: -w[2])]
@@ -199,7 +202,8 @@ def _own(snapshot: ToolSnapshot, pid: int) -> Iterator[tuple[Tick, Batch]]:
     column = snapshot.tool.column(PID)
     if column is None:
         return
-    for ticks, place in ((snapshot.ticks, 0), (tuple(reversed(snapshot.ticks)), -1)):
+    told = [tick for tick in snapshot.ticks if tick.events]
+    for ticks, place in ((told[:_LOOKED_THROUGH], 0), (told[: -_LOOKED_THROUGH - 1 : -1], -1)):
         for tick in ticks:
             batches = [_successes(snapshot, batch, column, pid) for batch in tick.events]
             rows = [batch[[place]] for batch in batches if len(batch)]

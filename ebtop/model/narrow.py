@@ -36,12 +36,12 @@ class Narrow:
         known = self._known
         self._known = {}
         for tick in snapshot.ticks:
-            which = tick.start, tick.end, tick.event_count
+            which = id(tick), tick.start, tick.end  # a number that is used again is not with these times
             self._known[which] = known.get(which) or self._narrowed(tick, snapshot.names)
         parts = self._known.values()
-        ticks = tuple(tick for tick, _ in parts)
-        events = sum(tick.event_count for tick in ticks)
-        return replace(snapshot, ticks=ticks, events=events, activity=tuple(moment for _, moment in parts))
+        activity = tuple(moment for _, moment in parts)
+        events = sum(moment.amount for moment in activity) if self.tool.kind is Kind.EVENTS else 0
+        return replace(snapshot, ticks=tuple(tick for tick, _ in parts), events=events, activity=activity)
 
     def _narrowed(self, tick: Tick, names: Names) -> tuple[Tick, Moment]:
         rows = tick.rows if self.tool.kind is Kind.PROCESSES else None

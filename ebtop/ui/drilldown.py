@@ -70,11 +70,13 @@ class DrillDown(LookBack):
         """What of the selected row and its process can be copied: each text once."""
         if self.view is None:
             return []
-        process = self.process(self.view.selected_pid())
+        pid = self.view.selected_pid()
+        process = self.process(pid)
         found = list(self.view.copies(process.cwd if process else ""))
         known = {copy.name for copy in found}
         more = process_copies(process) if process else []
-        return found + [Copy(f"process {c.name}" if c.name in known else c.name, c.text, c.whole) for c in more]
+        found += [Copy(f"process {c.name}" if c.name in known else c.name, c.text, c.whole) for c in more]
+        return found or ([] if pid is None else [Copy("pid", str(pid))])
 
     def action_copy(self) -> None:
         """Choose what to copy."""

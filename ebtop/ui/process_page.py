@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from ebtop.model.activity import Moment
-from ebtop.model.copying import Copy
+from ebtop.model.copying import Copy, process_copies
 from ebtop.model.narrow import Narrow
 from ebtop.model.snapshot import ToolSnapshot
 from ebtop.sanitise import sanitise
@@ -133,7 +133,7 @@ class ProcessPage(Panes):
         """The process's own, as of what is shown."""
         return self.pane.activity if self.pane else ()
 
-    def selected_process(self) -> int | None:
+    def selected_process(self) -> int:
         """What is selected, else the process itself."""
         pid = self.view.selected_pid() if self.view else None
         return self.pid if pid is None else pid
@@ -154,10 +154,8 @@ class ProcessPage(Panes):
                 view.remove()
 
     def copies(self) -> list[Copy]:
-        """Of a relative that nobody was asked about, what is shown of it."""
-        found = super().copies()
-        pid = self.selected_process()
-        return found or ([Copy("pid", str(pid))] if pid is not None else [])
+        """Where nothing is selected, those of the process itself."""
+        return super().copies() or (process_copies(self._details) if self._details else [Copy("pid", str(self.pid))])
 
     def action_back(self) -> None:
         """Esc: as in the panes, and then out of the page."""

@@ -70,7 +70,7 @@ def _identity(pid: int, process: ProcessDetails | None, facts: ProcessFacts, who
     named = {"figures": list(facts.figures)}
     if process is None:
         yield block("asked", plain("/proc has not answered: this is what events tell of it", "dim"))
-    if process is None or not process.start:
+    if process is None or not (process.alive or process.start):
         named = {"known": list(_known_fields(facts)), **named}
     else:
         named = {"who": list(_who(process)), "rights": list(_rights(process)), **named}

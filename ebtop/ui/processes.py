@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -27,6 +28,9 @@ from ebtop.ui.processmodel import ProcessModel
 from ebtop.ui.processtable import ProcessTable, Totals
 from ebtop.ui.table import Table
 from ebtop.ui.view import ToolView
+
+if TYPE_CHECKING:
+    from ebtop.export.shown import Exports
 
 _LOW = 12
 """With fewer lines, rows go before the figures of the machine."""
@@ -175,6 +179,15 @@ class ProcessesView(ToolView, can_focus=False):
         model, row = self._selected
         one, found = model.found.row(row), model.found
         return [(c.key, rated(c, values(c, one, found.names)[0], found.seconds)) for c in self.tool.columns]
+
+    def exportable(self, snapshot: ToolSnapshot) -> Exports:
+        """The rows as they are listed."""
+        from ebtop.export import shown  # when it is wanted: the first screen does not wait for it
+
+        model = self._table.model
+        if not isinstance(model, ProcessModel) or not len(model):
+            return {}
+        return shown.table(snapshot, np.concatenate([model.found.row(line) for line in range(len(model))]))
 
     @on(Table.Moved)
     def _moved(self, event: Table.Moved) -> None:

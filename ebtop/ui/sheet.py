@@ -83,6 +83,7 @@ class Sheet(ScrollView, can_focus=True):
         self._parts: Sequence[Part] = ()
         self._lines: list[_Line] = []
         self._laid_out: tuple[int, list[tuple[str, object]]] | None = None
+        self._taken = False  # the user has moved the cursor: it is to stay where it is on the screen
         self.cursor = ""
 
     def set_parts(self, parts: Sequence[Part]) -> None:
@@ -99,12 +100,17 @@ class Sheet(ScrollView, can_focus=True):
         self._laid_out = now
         self._lines = [line for part in self._parts for line in self._lines_of(part, width)]
         self._tell_length()
-        if before is None or self._place is None:
-            first = next((line.key for line in self._lines if line.leads), "")
-            self.cursor = self.cursor if self._place is not None else first
-        elif self.scroll_y and self._place != before:
-            self._scroll(round(self.scroll_y) + self._place - before)
+        place = self._place
+        if place is None:
+            self.cursor = self._nearest(before or 0)
+        elif before is not None and (self._taken or self.scroll_y):
+            self._scroll(round(self.scroll_y) + place - before)
         self.refresh()
+
+    def _nearest(self, place: int) -> str:
+        """The line that leads on nearest to a line that is not there any more."""
+        leading = [(abs(n - place), line.key) for n, line in enumerate(self._lines) if line.leads]
+        return min(leading, default=(0, ""))[1]
 
     def _tell_length(self) -> None:
         """Tell the scrollbar, which is always there: setting `virtual_size` would lay the whole screen out anew."""
@@ -162,6 +168,7 @@ class Sheet(ScrollView, can_focus=True):
         self._moved()
 
     def _moved(self) -> None:
+        self._taken = True
         self.refresh()
         self.post_message(self.Moved())
 

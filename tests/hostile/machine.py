@@ -15,6 +15,7 @@ from ebtop.tick import (
     Frame,
     Histogram,
     Message,
+    Namespace,
     Notice,
     Phase,
     ProcessDetails,
@@ -80,8 +81,11 @@ class Machine:
     def details(self, pid: int) -> ProcessDetails:
         """What /proc would say."""
         up = tuple(Ancestor(n, self.word(), (self.word(), self.word())) for n in (9, 1))
+        down = tuple(Ancestor(n, self.word(), (self.word(), self.word())) for n in range(20, 24))
+        own = tuple(Namespace(self.word(), n, shared=False) for n in range(3))
         return ProcessDetails(pid, True, self.word(), self.word(), self.word(), self.word(), self.word(), self.word(),
-                              tuple(self.word() for _ in range(4)), up, 3, 1 << 20, 5.0)  # fmt: skip
+                              tuple(self.word() for _ in range(4)), up, 3, 1 << 20, 5.0, 4321, 4321, (1, 2),
+                              self.word(), (self.word(), self.word()), False, own, down, synthetic.START)  # fmt: skip
 
     def vitals(self) -> Vitals:
         """The machine."""

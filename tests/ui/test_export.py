@@ -346,3 +346,14 @@ async def test_what_was_saved_is_shown_again(here, tool):
         await export(pilot, "json", "again.jsonl")
     assert screens[0] == screens[1]
     assert objects(here / "again.jsonl")[-1]["duration_s"] == 3
+
+
+async def test_processes_as_they_are_listed(here):
+    tool = next(t for t in TOOLS if t.kind is Kind.PROCESSES)
+    async with dashboard(Scripted(started()), first=tool.name).run_test(size=(120, 36)) as pilot:
+        rows = await filled(pilot)
+        await until(pilot, lambda: len(rows.model) > 10)
+        await export(pilot, "json", "processes.json")
+        listed = [int(rows.model.found.row(line)["pid"][0]) for line in range(len(rows.model))]
+    lines = [json.loads(line) for line in (here / "processes.json").read_text().splitlines()]
+    assert [line["pid"] for line in lines if line["type"] == "row"] == listed

@@ -177,3 +177,34 @@ def test_what_is_no_rate_is_written_as_it_is():
 )
 def test_counts_over_some_time(n, text):
     assert f.counted(n) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        (Type.DURATION, 2_103, "2.1 us (2,103 ns)"),
+        (Type.DURATION, 850, "850 ns"),
+        (Type.BYTES, 3_412_992, "3.4 MB (3,412,992 B)"),
+        (Type.COUNT, 1_234, "1,234"),
+        (Type.COUNT, 12_401, "12.4 k (12,401)"),
+        (Type.RET, -2, "ENOENT (-2)"),
+        (Type.RET, 3, "3"),
+        (Type.USER, 4_000_000_000, "4000000000"),
+        (Type.TEXT, "a\x1b", "a\\x1b"),
+        (Type.INT, 8080, "8080"),
+        (Type.DURATION, None, "-"),
+    ],
+)
+def test_values_in_full(kind: Type, value: Any, said: str) -> None:
+    assert f.full(Column("x", "X", kind, ""), value) == said
+
+
+def test_a_time_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "XYZ-5:30")
+    time.tzset()
+    try:
+        assert f.full_time(1_795_000_000_000_000_007) == "2026-11-18 16:36:40.000000007 +0530"
+        assert f.full_time(1 << 200) == "-"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
