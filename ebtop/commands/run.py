@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ebtop import arguments, outfile, privilege
 from ebtop.arguments import UsageError
-from ebtop.commands.session import Session, say, why_failed
+from ebtop.commands.session import Session, focused_on, say, why_failed
 from ebtop.memory import settle
 from ebtop.namespaces import NESTED, nested_pids
 from ebtop.source.live import Keeper, LiveSource
@@ -163,7 +163,7 @@ class Run:
 
     def go(self, focus: Focus, options: dict[str, int]) -> int:
         """From the first command to the summary."""
-        self._session.begin(focus, {self._tool.name: options})
+        self._session.begin(focused_on(focus, self._held), {self._tool.name: options})
         try:
             self._read()
             if self._session.code == 0:
