@@ -15,7 +15,8 @@ def pss(pid: int) -> int:
     import psutil  # here: asked for every few seconds, while starting is to be quick
 
     try:
-        return int(psutil.Process(pid).memory_full_info().pss)
+        found = psutil.Process(pid).memory_full_info()
+        return int(getattr(found, "pss", found.rss))  # only Linux has the former
     except (psutil.Error, OSError):
         return 0
 

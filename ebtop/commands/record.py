@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ebtop import arguments, privilege
 from ebtop.arguments import UsageError
 from ebtop.commands.run import backlog, capture_settings, check_command, check_duration, hold_command, tool_options
-from ebtop.commands.session import Session, say, why_failed
+from ebtop.commands.session import Session, focused_on, say, why_failed
 from ebtop.memory import settle
 from ebtop.namespaces import NESTED, nested_pids
 from ebtop.source.live import Keeper, LiveSource
@@ -101,9 +101,16 @@ def _record(
 ) -> int:  # fmt: skip
     from ebtop.record.retention import Keep
 
+    focus = focused_on(focus, held)
     try:
         writer = _open(args.output, args.force, str(focus), tools, Keep(args.max_age, args.max_size))
-        return Record(writer, keeper.source(), held, args.duration).go(focus, options)
+        try:
+            source = keeper.source()
+        except ConnectionError:
+            writer.close()
+            writer.remove()
+            raise
+        return Record(writer, source, held, args.duration).go(focus, options)
     finally:
         if held:
             held.cancel()
@@ -137,12 +144,14 @@ class Record:
 
     def go(self, focus: Focus, options: dict[str, dict[str, int]]) -> int:
         """From the first command to the last tick: the exit code."""
+        from ebtop.source.wire_json import WireError
+
         self._awaited = set(options)
         self._session.begin(focus, options)
         try:
             self._read()
             self._writer.close()
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, OverflowError, WireError) as error:
             self._writer.abandon()
             say(f"cannot write {str(self._writer.path)!r}: {error}; what was committed before is in it")
             return arguments.WRITE_FAILED

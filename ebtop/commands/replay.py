@@ -34,7 +34,8 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
         raise UsageError("a recording runs no command")
     if args.speed not in SPEEDS:
         raise UsageError(f"--speed must be one of {', '.join(f'{speed:g}' for speed in SPEEDS)}")
-    privilege.become_caller()
+    if sys.platform == "linux":  # elsewhere there are no capabilities, nor has anyone a reason to call sudo
+        privilege.become_caller()
     return _show(Path(args.file), args.speed)
 
 

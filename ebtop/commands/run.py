@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ebtop import arguments, outfile, privilege
 from ebtop.arguments import UsageError
-from ebtop.commands.session import Session, say, why_failed
+from ebtop.commands.session import Session, focused_on, say, why_failed
 from ebtop.memory import settle
 from ebtop.namespaces import NESTED, nested_pids
 from ebtop.source.live import Keeper, LiveSource
@@ -192,7 +192,7 @@ class Run:
 
         if self._stacks:
             self._source.send(TakeStacks(self._tool.name, on=True))
-        self._session.begin(focus, {self._tool.name: options})
+        self._session.begin(focused_on(focus, self._held), {self._tool.name: options})
         try:
             self._read()
             if self._session.code == 0:

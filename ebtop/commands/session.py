@@ -26,19 +26,16 @@ class Session:
         self.code = 0
         self._duration = duration
 
-    def begin(self, focus: Focus, tools: Mapping[str, Mapping[str, int]]) -> Focus:
-        """Ask for the tools, each with its options: the focus that they have."""
+    def begin(self, focus: Focus, tools: Mapping[str, Mapping[str, int]]) -> None:
+        """Ask for the tools, each with its options."""
         from ebtop.tick import Load, SetFocus
 
         for number in SIGNALS:
             # In a thread: this one may be sending something just now, and a message must stay whole.
             signal.signal(number, lambda *_: threading.Thread(target=self.stop, daemon=True).start())
-        if self.held:
-            focus = replace(focus, pids=(*focus.pids, self.held.pid), follow=True)
         self.source.send(SetFocus(focus))
         for tool, options in tools.items():
             self.source.send(Load(tool, options))
-        return focus
 
     def attached(self) -> None:
         """All runs that can: the time begins, and the command."""
@@ -62,6 +59,11 @@ class Session:
             say(reason)
             self.code = code
         self.stop()
+
+
+def focused_on(focus: Focus, held: HeldCommand | None) -> Focus:
+    """The focus, on the command too if there is one."""
+    return replace(focus, pids=(*focus.pids, held.pid), follow=True) if held else focus
 
 
 def say(text: str) -> None:

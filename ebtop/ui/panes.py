@@ -212,8 +212,10 @@ class Panes(Saving, DrillDown):
         self.query_one(Tabs).show(self.current, self._snapshot)
         if self._snapshot is not None and (pane := self.pane) is not None:
             self.query_one(PaneLine).show(pane, self._keys[self.current], self._snapshot.gone)
-            playback = self._snapshot.playback
-            self.query_one(TimeBar).show(self.activity, self.at or (playback.time if playback else None))
+            if playback := self._snapshot.playback:
+                self.query_one(TimeBar).show(self.activity, self.at or playback.time, "End")
+            else:
+                self.query_one(TimeBar).show(self.activity, self.at)
         self.refresh_bindings_if_gone_changed()
 
     _was_gone = False

@@ -35,15 +35,16 @@ class TimeBar(Line):
         super().__init__(id="timebar")
         self._activity: Sequence[Moment] = ()
         self._at: int | None = None
+        self._end = ""
 
-    def show(self, activity: Sequence[Moment], at: int | None) -> None:
-        """Draw the activity of what is held; `at` is the moment that is shown, None for now."""
-        self._activity, self._at = activity, at
+    def show(self, activity: Sequence[Moment], at: int | None, end: str = "End now") -> None:
+        """Draw the activity of what there is; `at` is the moment that is shown, None for now; `end` what End does."""
+        self._activity, self._at, self._end = activity, at, end
         self.changed()
 
     def _label(self) -> str:
         span = duration(self._activity[-1].end - self._activity[0].end)
-        return f"[ back  ] on  End now  {span}" if self._at is not None else f"[ back  {span}"
+        return f"[ back  ] on  {self._end}  {span}" if self._at is not None else f"[ back  {span}"
 
     def _scale(self, width: int) -> Scale | None:
         """None where there is no room, or nothing to draw."""

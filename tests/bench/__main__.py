@@ -16,6 +16,7 @@ from tests.bench import (
     figures_loss,
     figures_opens,
     figures_overview,
+    figures_record,
     figures_rest,
     figures_scheduling,
     figures_startup,
@@ -29,6 +30,8 @@ Group = Callable[[Plan], Iterator[report.Figure | report.Curve]]
 GROUPS: Mapping[str, Group] = {
     "opens": figures_opens.opens,
     "file": figures_opens.to_a_file,
+    "record": figures_record.recorded,
+    "replay": figures_record.replayed,
     "loss": figures_loss.loss,
     "rates": figures_loss.loss_by_rate,
     "switches": figures_scheduling.switches,

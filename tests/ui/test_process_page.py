@@ -153,7 +153,7 @@ async def test_crumbs_and_lines_by_mouse():
 
 
 @SIZES
-@pytest.mark.parametrize("tool", TOOLS, ids=lambda t: t.name)
+@pytest.mark.parametrize("tool", [t for t in TOOLS if t.kind is not Kind.PROCESSES], ids=lambda t: t.name)
 async def test_every_pane_for_the_process_alone(tool, size):
     source = Scripted(started())
     async with dashboard(source).run_test(size=size) as pilot:

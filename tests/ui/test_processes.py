@@ -11,6 +11,7 @@ from ebtop import registry
 from ebtop.config import Config
 from ebtop.tick import SetFocus
 from ebtop.ui.choose import Choose
+from ebtop.ui.process_page import ProcessPage
 from ebtop.ui.processes import ProcessesView
 from ebtop.ui.processhead import Head
 from ebtop.ui.processtable import ProcessTable, Totals
@@ -201,7 +202,9 @@ async def test_enter_opens_a_process_and_shows_the_row_of_who_has_gone(monkeypat
 
         monkeypatch.setattr(ProcessesView, "post_message", post)
         await pilot.press("enter")
-        await until(pilot, lambda: opened == [2114])
+        await until(pilot, lambda: opened == [2114] and isinstance(pilot.app.screen, ProcessPage))
+        await pilot.press("backspace")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, ProcessPage))
         assert not details(pilot).opened
         rows._go(row_of(pilot, "47 gone"))
         await pilot.press("enter")

@@ -17,9 +17,9 @@ from ebtop.export.json import JsonExporter
 from ebtop.record.columns import Way, plans
 from ebtop.record.schema import TABLES
 from ebtop.tick import Tick
-from ebtop.tool import Kind, Tool, Type
+from ebtop.tool import Column, Kind, Tool, Type
 from tests.ui import synthetic
-from tests.unit.recordings import EXECS, OPENS, SAMPLES, TOOLS, WAITS, record, ticks
+from tests.unit.recordings import EXECS, OPENS, SAMPLES, TOOLS, WAITS, assert_same, read, record, ticks
 
 STREAMS = [tool for tool in TOOLS if tool.kind is Kind.EVENTS]
 
@@ -153,6 +153,23 @@ def test_a_sentinel_that_means_something_else_is_no_sentinel() -> None:
     column = replace(OPENS.columns[1], key="n", derive=lambda batch, _names: [n * 2 for n in batch["n"].tolist()])
     tool = replace(OPENS, columns=(column,))
     assert plans(tool, layout)[0].way is Way.MADE
+
+
+def test_processes_are_rows_of_the_view(tmp_path: Path) -> None:
+    layout = np.dtype([("pid", "<u4"), ("count", "<u8"), ("comm", "S16"), ("key", "<u8")])
+    rows = np.array([(1, 5, b"init", 8), (7, 0, b"\xff", 9)], layout)
+    columns = (
+        OPENS.columns[1],
+        Column("count", "N", Type.COUNT, ""),
+        Column("comm", "COMM", Type.TEXT, ""),
+        Column("share", "SHARE", Type.INT, "", derive=lambda batch, _names: [n / 2 for n in batch["count"].tolist()]),
+    )
+    tool = Tool("load", "x", Kind.PROCESSES, "", "", (), columns, row_key="key")
+    path = record(tmp_path / "r", [Tick("load", 0, 10, rows=rows, gauges={"cpus": 2})], [tool])
+    assert select(path, "SELECT * FROM load") == [
+        {"pid": 1, "count": 5, "comm": "init", "share": 2.5}, {"pid": 7, "count": 0, "comm": "\udcff", "share": 0.0},
+    ]  # fmt: skip
+    assert_same(read(path)[0].rows, rows)
 
 
 def test_no_tool_is_called_as_a_table() -> None:
