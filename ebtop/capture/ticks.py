@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -21,6 +21,8 @@ from ebtop.tick import Histogram, Tick
 from ebtop.tool import Batch, Ring, text
 
 _REMEMBERED = 4096
+_SMALL = 1 << 16
+"""Bytes of records below which batches are put together."""
 
 
 class Identities(Protocol):
@@ -56,6 +58,18 @@ def terminate(batch: Batch) -> None:
             zero = raw == 0
             ends = np.where(zero.any(axis=1), zero.argmax(axis=1), width)
         raw[np.arange(width) >= ends[:, None]] = 0
+
+
+def joined(batches: Sequence[Batch]) -> Iterator[Batch]:
+    """The same records in the same order, in fewer batches: whatever comes later has its price for each."""
+    small: list[Batch] = []
+    for batch in batches:
+        small.append(batch)
+        if sum(each.nbytes for each in small) >= _SMALL:
+            yield np.concatenate(small) if len(small) > 1 else batch
+            small = []
+    if small:
+        yield np.concatenate(small) if len(small) > 1 else small[0]
 
 
 def directory_names(batches: Iterable[Batch]) -> dict[int, str]:
@@ -141,7 +155,7 @@ class TickMaker:
         elif role == "rows":
             draft.tick = replace(draft.tick, rows=np.concatenate(batches))
         else:
-            draft.events += batches
+            draft.events += joined(batches)
 
     def _add_processes(self, draft: _Draft, end: int) -> set[int]:
         """What each process did: the control groups that they are in."""

@@ -49,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "minutes (10m), hours (2h) or days")  # fmt: skip
     parser.add_argument("--max-size", type=size, default=0, metavar="SIZE", help="keep only the last so many bytes "
                         "(500MB)")  # fmt: skip
+    parser.add_argument("--stacks", action="store_true", help="events: also the functions that led to each, the "
+                        "program's and the kernel's")  # fmt: skip
     arguments.add_focus(parser)
     arguments.add_capture(parser)
 
@@ -110,7 +112,8 @@ def _record(
             writer.close()
             writer.remove()
             raise
-        return Record(writer, source, held, args.duration).go(focus, options)
+        stacks = [tool.name for tool in tools if tool.stacks and args.stacks]
+        return Record(writer, source, held, args.duration).go(focus, options, stacks)
     finally:
         if held:
             held.cancel()
@@ -142,12 +145,12 @@ class Record:
         self._events = self._lost = 0
         self._began = self._committed = time.monotonic()
 
-    def go(self, focus: Focus, options: dict[str, dict[str, int]]) -> int:
+    def go(self, focus: Focus, options: dict[str, dict[str, int]], stacks: list[str]) -> int:
         """From the first command to the last tick: the exit code."""
         from ebtop.source.wire_json import WireError
 
         self._awaited = set(options)
-        self._session.begin(focus, options)
+        self._session.begin(focus, options, stacks)
         try:
             self._read()
             self._writer.close()

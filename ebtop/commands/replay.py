@@ -22,21 +22,31 @@ EPILOG = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `ebtop replay`."""
     parser.add_argument("file", metavar="FILE", help="what ebtop record has written")
+    add_speed(parser)
+
+
+def add_speed(parser: argparse.ArgumentParser) -> None:
+    """How fast it is played."""
     parser.add_argument("--speed", type=float, default=1.0, metavar="N", help="play it 1, 2 or 10 times as fast as it "
                         "was")  # fmt: skip
 
 
 def main(args: argparse.Namespace, command: list[str] | None) -> int:
     """Show the recording until it is left: the exit code."""
+    return play(Path(args.file), args.speed, command)
+
+
+def play(path: Path, speed: float, command: list[str] | None) -> int:
+    """Show a recording until it is left: the exit code."""
     from ebtop.source.replay import SPEEDS
 
     if command is not None:
         raise UsageError("a recording runs no command")
-    if args.speed not in SPEEDS:
-        raise UsageError(f"--speed must be one of {', '.join(f'{speed:g}' for speed in SPEEDS)}")
+    if speed not in SPEEDS:
+        raise UsageError(f"--speed must be one of {', '.join(f'{known:g}' for known in SPEEDS)}")
     if sys.platform == "linux":  # elsewhere there are no capabilities, nor has anyone a reason to call sudo
         privilege.become_caller()
-    return _show(Path(args.file), args.speed)
+    return _show(path, speed)
 
 
 def _show(path: Path, speed: float) -> int:

@@ -188,11 +188,8 @@ class Run:
 
     def go(self, focus: Focus, options: dict[str, int]) -> int:
         """From the first command to the summary."""
-        from ebtop.tick import TakeStacks
-
-        if self._stacks:
-            self._source.send(TakeStacks(self._tool.name, on=True))
-        self._session.begin(focused_on(focus, self._held), {self._tool.name: options})
+        stacks = [self._tool.name] if self._stacks else []
+        self._session.begin(focused_on(focus, self._held), {self._tool.name: options}, stacks)
         try:
             self._read()
             if self._session.code == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,14 +26,16 @@ class Session:
         self.code = 0
         self._duration = duration
 
-    def begin(self, focus: Focus, tools: Mapping[str, Mapping[str, int]]) -> None:
-        """Ask for the tools, each with its options."""
-        from ebtop.tick import Load, SetFocus
+    def begin(self, focus: Focus, tools: Mapping[str, Mapping[str, int]], stacks: Iterable[str] = ()) -> None:
+        """Ask for the tools, each with its options, and for the stacks of the events of some."""
+        from ebtop.tick import Load, SetFocus, TakeStacks
 
         for number in SIGNALS:
             # In a thread: this one may be sending something just now, and a message must stay whole.
             signal.signal(number, lambda *_: threading.Thread(target=self.stop, daemon=True).start())
         self.source.send(SetFocus(focus))
+        for tool in stacks:
+            self.source.send(TakeStacks(tool, on=True))
         for tool, options in tools.items():
             self.source.send(Load(tool, options))
 
