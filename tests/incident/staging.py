@@ -1,17 +1,15 @@
-"""Stages the incident below the current process: `python -m tests.incident.staging`, in a folder of its own."""
+"""Stages the incident: `python3 staging.py`, in a folder that holds the other files beside this one."""
 
 from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
 
-HERE = Path(__file__).parent
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
 FRONT, BACK = 8080, 8081
 CALM_S, DEPLOY_SERVICES, AFTER_S = 14, 90, 24
@@ -36,13 +34,13 @@ def main() -> None:
     database = _database(folder)
     _wait_for(BACK, shop := _shop(folder, 1))
     nginx = subprocess.Popen(["nginx", "-p", folder, "-c", folder / "nginx.conf"])
-    visitor = subprocess.Popen([sys.executable, "-S", HERE / "visitor.py", str(FRONT)])
+    visitor = subprocess.Popen([sys.executable, "-S", "visitor.py", str(FRONT)])
     time.sleep(CALM_S)
-    subprocess.run(["bash", HERE / "deploy.sh", str(DEPLOY_SERVICES)], check=True)
+    subprocess.run(["bash", "deploy.sh", str(DEPLOY_SERVICES)], check=True)
     shop.terminate()
     shop.wait()
     _wait_for(BACK, shop := _shop(folder, 2))
-    worker = subprocess.Popen([folder / "thumbnails", str(AFTER_S + 5)])
+    worker = subprocess.Popen(["./thumbnails", str(AFTER_S + 5)])
     time.sleep(AFTER_S)
     for process in (visitor, worker, nginx, shop, database):
         process.terminate()
@@ -56,8 +54,6 @@ def _furnish(folder: Path) -> None:
     (folder / "templates/product.html").write_text("<h1>$name</h1><p>$price</p>\n")
     (folder / "templates/service.conf").write_text("service @SERVICE@\nport 80\n" * 20)
     (folder / "nginx.conf").write_text(NGINX.format(front=FRONT, back=BACK, folder=folder))
-    subprocess.run(["gcc", "-O2", "-fno-omit-frame-pointer", "-o", folder / "thumbnails", HERE / "thumbnails.c"],
-                   check=True)  # fmt: skip
 
 
 def _database(folder: Path) -> subprocess.Popen[bytes]:
@@ -82,8 +78,7 @@ def _database(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _shop(folder: Path, version: int) -> subprocess.Popen[bytes]:
-    shutil.copy(HERE / "shop.py", folder / "shop.py")
-    return subprocess.Popen(["/usr/bin/python3", "shop.py", str(BACK), folder / "data", str(version)])
+    return subprocess.Popen([sys.executable, "shop.py", str(BACK), folder / "data", str(version)])
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
