@@ -155,38 +155,40 @@ class Recording:
     @_told
     def moments(self, tool: str, after: int = 0) -> Sequence[Moment]:
         """When how much happened after a time, to the end of the recording."""
-        of = 'FROM tick WHERE tool = ? AND "end" > ?'
-        (count,) = self._database.execute(f"SELECT count(*) {of}", (tool, after)).fetchone()
-        if count <= MOMENTS:
-            rows = self._database.execute(f'SELECT "end", amount {of} ORDER BY "end"', (tool, after))
-        else:
-            width = max((self.meta.end - self.meta.start) // MOMENTS, 1)
-            query = f'SELECT max("end"), sum(amount) {of} GROUP BY "end" / ? ORDER BY 1'
-            rows = self._database.execute(query, (tool, after, width))
-        return tuple(Moment(whole(end), whole(amount)) for end, amount in rows)
+        query = 'SELECT "end", amount FROM tick WHERE tool = ? AND "end" > ? ORDER BY "end"'
+        rows = self._database.execute(query, (tool, after)).fetchall()
+        if len(rows) <= MOMENTS:
+            return tuple(Moment(whole(end), whole(amount)) for end, amount in rows)
+        each = -(-len(rows) // MOMENTS)
+        amounts = np.array([whole(amount) for _end, amount in rows], np.uint64)
+        sums = np.add.reduceat(amounts, range(0, len(rows), each)).tolist()
+        ends = [whole(end) for end, _amount in rows[each - 1 :: each]]
+        ends += [whole(rows[-1][0])][: len(sums) - len(ends)]
+        return tuple(map(Moment, ends, sums))
 
     @_told
     def totals(self, tool: str, before: int) -> tuple[int, Mapping[str, int]]:
-        """Events and losses of a tool in the ticks that ended before that time."""
-        query = 'SELECT max(id), events_before + events FROM tick WHERE tool = ? AND "end" < ?'
-        _last, events = self._database.execute(query, (tool, before)).fetchone()
-        query = (
-            "SELECT reason, sum(count) FROM lost WHERE tool = ? AND "
-            'tick IN (SELECT id FROM tick WHERE tool = ? AND "end" < ?) GROUP BY reason'
-        )
-        lost = {string(reason): whole(n) for reason, n in self._database.execute(query, (tool, tool, before))}
-        return whole(events or 0), lost
+        """Events of a tool in the ticks that ended before that time, and what is still known to have been lost."""
+        of_tool = 'FROM tick WHERE tool = ? AND "end" < ? ORDER BY "end" DESC LIMIT 1'
+        found = self._database.execute(f"SELECT events_before + events {of_tool}", (tool, before)).fetchone()
+        query = "SELECT reason, sum(count) FROM lost WHERE tool = ? AND tick <= ? GROUP BY reason"
+        rows = self._database.execute(query, (tool, self._last_before(before)))
+        return whole(found[0]) if found else 0, {string(reason): whole(count) for reason, count in rows}
 
     @_told
     def names(self, tool: str, before: int, most: int) -> Names:
         """What ids stood for, by what was learnt before that time; at most so many for each domain, the latest."""
         query = (
             "SELECT domain, id, value FROM (SELECT domain, id, value, tick, "
-            "row_number() OVER (PARTITION BY domain ORDER BY tick DESC) AS nth FROM name "
-            'WHERE tool = ? AND tick <= (SELECT coalesce(max(id), 0) FROM tick WHERE "end" < ?)) '
+            "row_number() OVER (PARTITION BY domain ORDER BY tick DESC) AS nth FROM name WHERE tool = ? AND tick <= ?) "
             "WHERE nth <= ? ORDER BY tick"
         )
-        return _names(self._database.execute(query, (tool, before, most)))
+        return _names(self._database.execute(query, (tool, self._last_before(before), most)))
+
+    def _last_before(self, time: int) -> int:
+        query = 'SELECT id FROM tick WHERE "end" < ? ORDER BY "end" DESC LIMIT 1'
+        found = self._database.execute(query, (time,)).fetchone()
+        return whole(found[0]) if found else 0
 
     @_told
     def latest(self, kind: str, time: int, subject: str = "") -> Message | None:

@@ -82,6 +82,10 @@ class _Due:
     """What is next is due."""
 
 
+class _Idle:
+    """There is time to look the recording over."""
+
+
 class ReplaySource:
     """A Source that a recording feeds, and whose time can be moved. One thread reads the recording: the one that takes
     the messages."""
@@ -99,6 +103,7 @@ class ReplaySource:
         self._wanted: int | None = None  # the time to go to
         self._complete = recording.meta.closed
         self._activity: dict[str, Sequence[Moment]] = {}
+        self._overlooked = deque(self._tools)  # tools whose activity is not known yet, or has grown
 
     def now(self) -> int:
         """The time (Unix ns) that is shown."""
@@ -164,7 +169,6 @@ class ReplaySource:
             self._recording.close()
 
     def _messages(self) -> Iterator[Message]:
-        self._look_over()
         yield from self._told_at(self._head.start)
         said = self._head.start
         coming = self._after(said)
@@ -177,18 +181,20 @@ class ReplaySource:
                     yield self._past(time)
                     said, coming = time, self._after(time)
                     ahead = next(coming, None)
+                case _Idle():
+                    self._look_over(self._overlooked.popleft())
                 case _Due() if ahead:
                     said, message = ahead
                     yield message
                     ahead = next(coming, None)
                 case _Due():
-                    yield from self._look_again()
+                    yield from self._go_on()
                     coming = self._after(said)
                     ahead = next(coming, None)
                 case command:
                     yield from self._answer(command)
 
-    def _next_task(self, ahead: int | None) -> Command | _End | _Due | int:
+    def _next_task(self, ahead: int | None) -> Command | _End | _Due | _Idle | int:
         """Wait for what is next: something that was asked for, or the message of that time. Without one the recording
         is looked at again after a while, if it may go on."""
         head, waited = self._head, False
@@ -206,24 +212,23 @@ class ReplaySource:
                     left = None if self._complete else _POLL_S
                 if waited:
                     return _Due()
+                if self._overlooked:
+                    return _Idle()
                 waited = not head.changed.wait(left)
 
-    def _look_over(self) -> None:
-        """How far the recording reaches by now, and when what happened in it."""
+    def _look_over(self, tool: str) -> None:
+        """When how much happened, from where it is known."""
+        known = self._activity.get(tool, ())
+        self._activity[tool] = (*known, *self._recording.moments(tool, known[-1].end if known else 0))
+
+    def _go_on(self) -> Iterator[Message]:
+        """How far the recording reaches by now."""
         meta = self._recording.refresh()
-        grown = meta.end != self._head.end or not self._activity
+        if meta.end != self._head.end:
+            self._overlooked.extend(name for name in self._tools if name not in self._overlooked)
         with self._head.changed:
             self._head.start, self._head.end, self._complete = meta.start, meta.end, meta.closed
-        if grown:
-            known = {name: self._activity.get(name, ()) for name in self._tools}
-            after = {name: moments[-1].end if moments else 0 for name, moments in known.items()}
-            self._activity = {
-                name: (*moments, *self._recording.moments(name, after[name])) for name, moments in known.items()
-            }
-
-    def _look_again(self) -> Iterator[Message]:
-        self._look_over()
-        if self._complete:
+        if meta.closed:
             yield Notice("the recording has been closed")
 
     def _after(self, time: int) -> Iterator[tuple[int, Message]]:
