@@ -12,10 +12,11 @@
 #include "executed.h"
 
 #define STACK_FRESH_NS 1000000000ULL
+#define USER_ROOM 128 /* USER_DEPTH, made a power of two */
 
 struct walked {
     u64 kernel[KERNEL_DEPTH];
-    u64 user[USER_DEPTH];
+    u64 user[USER_ROOM];
 };
 
 BPF_ARRAY(switches, u64, 1); /* 0: off; else where hashes begin, another number each time it is switched on */
@@ -40,18 +41,24 @@ struct image {
     void *mm; /* another after exec */
 };
 
+/* The first `size` bytes of an array whose length is a power of two. The place is hidden from the compiler, which would
+ * turn the loop into one that the verifier of 6.1 cannot follow.
+ */
+#define MIX_IN(array, length, size)                                                                                    \
+    do {                                                                                                               \
+        for (s32 i_ = 0; i_ < (length); i_++) {                                                                        \
+            if (8 * i_ >= (size))                                                                                      \
+                break;                                                                                                 \
+            u64 at_ = i_;                                                                                              \
+            asm volatile("" : "+r"(at_));                                                                              \
+            hash = mixed_in(hash, (array)[at_ & ((length)-1)]);                                                        \
+        }                                                                                                              \
+    } while (0)
+
 static __always_inline u64 hash_of(struct walked *walk, u64 seed, struct image *image, long kernel, long user) {
     u64 hash = mixed_in(mixed_in(mixed_in(seed, image->pid), (u64)image->mm), kernel);
-    for (int i = 0; i < KERNEL_DEPTH; i++) {
-        if (8 * i >= kernel)
-            break;
-        hash = mixed_in(hash, walk->kernel[i]);
-    }
-    for (int i = 0; i < USER_DEPTH; i++) {
-        if (8 * i >= user)
-            break;
-        hash = mixed_in(hash, walk->user[i]);
-    }
+    MIX_IN(walk->kernel, KERNEL_DEPTH, kernel);
+    MIX_IN(walk->user, USER_ROOM, user);
     return hash ? hash : 1;
 }
 
@@ -80,7 +87,7 @@ static __always_inline u64 stack_of(void *ctx, u64 seed, struct image *image) {
     if (!walk)
         return 0;
     long kernel = bpf_get_stack(ctx, walk->kernel, sizeof(walk->kernel), 0);
-    long user = bpf_get_stack(ctx, walk->user, sizeof(walk->user), USER_STACK);
+    long user = bpf_get_stack(ctx, walk->user, 8 * USER_DEPTH, USER_STACK);
     if (kernel < 0 && user < 0) {
         COUNT(lost_stack);
         return 0;
