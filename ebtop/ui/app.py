@@ -24,11 +24,8 @@ from ebtop.ui.choose import Choose
 from ebtop.ui.filterbar import FilterBar
 from ebtop.ui.help import Help
 from ebtop.ui.panes import Panes, panes_class
-from ebtop.ui.process_page import MOST_PAGES, ProcessPage, page_class
-from ebtop.ui.process_view import ProcessView
 from ebtop.ui.reader import Reader, Refreshed
 from ebtop.ui.saveas import SaveAs
-from ebtop.ui.sheet import Sheet
 from ebtop.ui.table import Table
 from ebtop.ui.terminal import Terminal
 from ebtop.ui.views import view_class
@@ -141,6 +138,8 @@ class Dashboard(App[None]):
 
     def open_process(self, pid: int) -> None:
         """Show the page of a process: the one that is open, or another above what is shown."""
+        from ebtop.ui.process_page import MOST_PAGES, ProcessPage, page_class  # the first screen need not wait for it
+
         trail = self.trail
         place = next((n for n, page in enumerate(trail) if isinstance(page, ProcessPage) and page.pid == pid), None)
         if place is not None:
@@ -218,6 +217,10 @@ class Dashboard(App[None]):
 
 def bindings_by_scope(tools: Sequence[Tool], panes: type[Panes]) -> Mapping[str, Sequence[Binding]]:
     """All bindings that have an id, by the class they belong to."""
+    from ebtop.ui.process_page import page_class
+    from ebtop.ui.process_view import ProcessView
+    from ebtop.ui.sheet import Sheet
+
     classes: list[type] = [
         Dashboard,
         panes,

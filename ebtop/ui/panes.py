@@ -49,6 +49,7 @@ class Panes(Saving, DrillDown):
     DEFAULT_CSS = """
     Panes { layout: vertical; background: $background; color: $foreground; }
     Panes #views { width: 1fr; height: 1fr; }
+    Panes #views.-hidden { display: none; }
     Panes #too-small { display: none; width: 100%; height: 1; color: $warning; }
     Panes.-too-small > * { display: none; }
     Panes.-too-small > #too-small { display: block; }
@@ -191,7 +192,7 @@ class Panes(Saving, DrillDown):
             return
         self.took(shown)
         alone = self.query_one(Trouble).show(shown.snapshot, shown.error, news.snapshot.gone is not None)
-        self.query_one("#views").display = not alone
+        self.query_one("#views").set_class(alone, "-hidden")
         if not alone and self.focused is None:  # what is hidden cannot have the keyboard
             view.keyboard_target().focus()
         if shown.serial != self._serial and not shown.error:

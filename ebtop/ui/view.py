@@ -9,15 +9,15 @@ The life of a view:
 3. The reader thread calls `prepare(snapshot, wanted)` for the pane that is shown, after each tick and after each
    `want`, and at no other time. All that takes more than a few milliseconds belongs there. It must not touch the
    widget: it may only use its arguments, `self.tool`, and caches that nothing but `prepare` uses. It is never called
-   twice at once for one view. While paused it is given the same snapshot again and
-   again, and where the user looks back an earlier one.
-   On the page of a process, `narrow` leaves only that process's data of the snapshot.
+   twice at once for one view. While paused it is given the same snapshot again and again, and where the user looks
+   back an earlier one. On the page of a process the snapshot has that process's data alone (`narrow`).
 4. The UI thread calls `show(snapshot, result)` with what `prepare` returned: store it, and `refresh()` what changed.
    Once a second, ten times in the first three seconds; never when nothing changed, never before the view and its
    children are mounted. The view may be hidden or have no size at that time.
 
 Around the view the dashboard draws the header, the tabs, the pane's line (what it measures, probes, cost, rate,
-lost), the reasons when the tool failed, the details and the footer: a view draws its data and nothing else.
+lost), the reasons when the tool failed, the details and the footer: a view draws its data and nothing else. A view
+whose rows are processes posts `OpenProcess` when one is chosen; any other tells by `selected_pid` whose its row is.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ebtop.config import Config, ConfigError
-from ebtop.tick import Focus, Gone, Namespace, Resolve, SetFocus
+from ebtop.tick import Focus, Gone, Resolve, SetFocus
 from ebtop.tool import Kind
 from ebtop.ui.choose import Choose
 from ebtop.ui.process_page import MOST_PAGES, ProcessPage
@@ -14,8 +14,8 @@ from ebtop.ui.sheet import Sheet
 from ebtop.ui.view import ToolView
 from tests.ui import synthetic
 from tests.ui.processes import BASH, PYTHON, SSHD, bash, crumbs, go_to, opened
-from tests.ui.screen import EXECS, OPENS, TOOLS, dashboard, details, filled, lines, shown, started, table, until
-from tests.ui.synthetic import START, Scripted
+from tests.ui.screen import EXECS, OPENS, TOOLS, dashboard, details, filled, lines, shown, started, table, ticks, until
+from tests.ui.synthetic import Scripted
 
 STACKS = next(t for t in TOOLS if t.kind is Kind.STACKS)
 HISTOGRAM = next(t for t in TOOLS if t.kind is Kind.HISTOGRAM)
@@ -43,57 +43,6 @@ async def test_enter_opens_details_and_enter_again_the_page():
         await until(pilot, lambda: not isinstance(pilot.app.screen, ProcessPage))
         assert rows.model.key(rows.cursor) == held  # where one was
         assert details(pilot).opened
-
-
-async def test_the_page_says_who_it_is():
-    source = Scripted(started())
-    async with dashboard(source).run_test(size=(120, 40)) as pilot:
-        await filled(pilot)
-        await opened(pilot, source, says=bash())
-        for said in (
-            "bash deploy.sh --to 'the moon'", "user deploy (1000)", "groups 1000 4", "state sleeping",
-            "cwd '/srv/app dir'", "exe /usr/bin/bash", "container web-build", "threads 3", "memory 41 MB", "age 3.1 m",
-            "capabilities kill net_raw", "namespaces of its own: mnt 4026532281", "8790  sshd -D", "1  systemd",
-            "8944  python render.py", "9000  sleep 60", "2 live",
-        ):  # fmt: skip
-            assert said in shown(pilot), said
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"all_capabilities": True}, "capabilities all"),
-        ({"capabilities": ()}, "capabilities none"),
-        ({"capabilities": tuple(f"CAP_{n}" for n in __import__("ebtop.capability").capability.EVERY[2:])},
-         "capabilities all but chown dac_override"),
-        ({"namespaces": (Namespace("user", 1, False),)}, "net_raw, in its own user namespace only"),
-        ({"namespaces": (Namespace("net", 1, True),)}, "namespaces those of pid 1"),
-        ({"alive": False}, "▲ it has gone"),
-        ({"state": "Z"}, "zombie"),
-        ({"start": START + 2 * 10**9}, "another process had the pid 8801"),
-        ({"argv": ("x" * 5000,)}, "4,400 more characters of arguments"),
-    ],
-)  # fmt: skip
-async def test_what_is_odd_is_said(changes, said):
-    source = Scripted(started())
-    async with dashboard(source).run_test(size=(120, 40)) as pilot:
-        await filled(pilot)
-        await opened(pilot, source, says=bash(**changes))
-        await until(pilot, lambda: said in shown(pilot))
-
-
-async def test_all_arguments_where_they_are_asked_for():
-    source = Scripted(started())
-    async with dashboard(source).run_test(size=(80, 24)) as pilot:
-        await filled(pilot)
-        page = await opened(pilot, source, says=bash(argv=("y" * 3000, "THE END")))
-        assert "THE END" not in shown(pilot)
-        await go_to(pilot, "more")
-        await pilot.press("enter")
-        sheet = page.query_one(Sheet)
-        await until(pilot, lambda: any("THE END" in line.text.plain for line in sheet._lines))
-        await pilot.press("home", *["down"] * 60)
-        assert sheet.cursor.startswith(("tool", "pid"))  # a long text can be crossed
 
 
 async def test_ancestors_and_children_lead_on_and_back_several_levels():
@@ -365,6 +314,20 @@ async def test_help_and_palette_know_the_page():
             assert said in shown(pilot), said
         await pilot.press("escape", "colon", *"copy")
         await until(pilot, lambda: "Copy a field" in shown(pilot))
+
+
+async def test_too_small_a_terminal_says_so_and_recovers():
+    source = Scripted(started())
+    async with dashboard(source).run_test(size=(120, 36)) as pilot:
+        await filled(pilot)
+        await opened(pilot, source, says=bash())
+        await pilot.resize_terminal(30, 8)
+        await until(pilot, lambda: "ebtop needs 40" in shown(pilot) and "bash" not in shown(pilot))
+        source.say(*ticks(1))
+        await pilot.pause(1.2)
+        assert "DOES" not in shown(pilot)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "DOES" in shown(pilot))
 
 
 async def test_capture_may_end_under_a_page():
