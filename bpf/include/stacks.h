@@ -2,21 +2,45 @@
 /* The stack that led to an event, as an id; its frames go out once a second for those in use.
  *
  * Capture switches it on and off while programs run. Off, it is a look into an array, which the kernel compiles to a
- * load; nothing is reloaded, so no event is lost. The id is a hash of the process and of all addresses: with plain
- * addresses a stack is walked fast, and only when it is told are its frames looked up again with their files' build
- * ids. The hash begins with a random number of capture's, so that no program can make its stacks look like another's.
+ * load; nothing is reloaded, so no event is lost.
+ *
+ * Libraries are built without frame pointers as a rule, so a piece of the stack itself goes out with the registers, for
+ * capture to unwind it by the tables in the files. It costs nearly nothing to copy, but stacks are told once only, by
+ * an id that has to tell them apart: a hash of the process, of the frames that frame pointers lead to, and of what on
+ * the copy may be a return address. Anything else there may differ each time. The hash begins with a random number of
+ * capture's, so that no program can make its stacks look like another's.
  *
  * The program that includes this declares struct event_stack's stream as `stacks`, and struct exec_path's as `execs`.
  */
 #pragma once
 #include "executed.h"
+#include "syscall_args.h"
 
 #define STACK_FRESH_NS 1000000000ULL
 #define USER_ROOM 128 /* USER_DEPTH, made a power of two */
+#define COPY_WORDS 512 /* COPY_BYTES of them */
+#define FIRST_STACK_MOST (8ULL << 20) /* ulimit -s, mostly; who has more is treated as another thread */
+
+/* Of the code and the stack of a process. Mapped files and code lie from `lowest` on, below `highest`, not in the heap. */
+struct layout {
+    u64 ip;
+    u64 sp;
+    u64 bp;
+    u64 lr;
+    u64 code_start;
+    u64 code_end;
+    u64 lowest;
+    u64 highest;
+    u64 heap;
+    u64 heap_size;
+    u64 stack_size; /* from sp on, as far as it is known */
+};
 
 struct walked {
     u64 kernel[KERNEL_DEPTH];
     u64 user[USER_ROOM];
+    u64 copy[COPY_WORDS];
+    struct layout layout;
 };
 
 BPF_ARRAY(switches, u64, 1); /* 0: off; else where hashes begin, another number each time it is switched on */
@@ -41,28 +65,109 @@ struct image {
     void *mm; /* another after exec */
 };
 
-/* The first `size` bytes of an array whose length is a power of two. The place is hidden from the compiler, which would
- * turn the loop into one that the verifier of 6.1 cannot follow.
+/* Zeros where there are no registers of a 64-bit program. */
+static __always_inline void read_registers(struct layout *layout) {
+    layout->ip = layout->sp = layout->bp = layout->lr = 0;
+#if KHAS(task_struct, bpf_ctx) /* since Linux 5.15, as the helper */
+    void *task = (void *)bpf_get_current_task_btf();
+    if (TASK_IS_COMPAT(task))
+        return;
+    struct pt_regs *regs = (void *)bpf_task_pt_regs((void *)task);
+#if defined(__x86_64__)
+    layout->ip = regs->ip;
+    layout->sp = regs->sp;
+    layout->bp = regs->bp;
+#else
+    layout->ip = regs->pc;
+    layout->sp = regs->sp;
+    layout->bp = regs->regs[29];
+    layout->lr = regs->regs[30];
+#endif
+#endif
+}
+
+static __always_inline void read_layout(struct layout *layout) {
+    void *mm = KREAD((void *)bpf_get_current_task(), task_struct, mm);
+    read_registers(layout);
+    layout->code_start = KREAD(mm, mm_struct, start_code);
+    layout->code_end = KREAD(mm, mm_struct, end_code);
+    layout->heap = KREAD(mm, mm_struct, start_brk);
+    layout->heap_size = KREAD(mm, mm_struct, brk) - layout->heap;
+    layout->highest = KREAD(mm, mm_struct, start_stack);
+    u64 mapped = KREAD(mm, mm_struct, mmap_base); /* above all that is mapped, or with `ulimit -s unlimited` below it */
+    layout->lowest = layout->code_start < mapped ? layout->code_start : mapped;
+    u64 room = layout->highest - layout->sp;
+    layout->stack_size = room < FIRST_STACK_MOST ? room : COPY_BYTES;
+}
+
+/* Copies what lies at sp: how many bytes. What follows may not be there; it ends with a page. */
+static __always_inline u32 copy_stack(struct walked *walk) {
+    u64 sp = walk->layout.sp, most = walk->layout.stack_size;
+    if (!sp)
+        return 0;
+    u32 size = most < COPY_BYTES ? most & (COPY_BYTES - 8) : COPY_BYTES;
+    if (!read_user(walk->copy, size, (void *)sp))
+        return size;
+    size = (4096 - (sp & 4095)) & (COPY_BYTES - 8);
+    return read_user(walk->copy, size, (void *)sp) ? 0 : size;
+}
+
+/* Could there be code at an address? */
+static __always_inline bool in_code(struct layout *layout, u64 word) {
+    return word - layout->lowest < layout->highest - layout->lowest && word - layout->sp >= layout->stack_size &&
+           word - layout->heap >= layout->heap_size;
+}
+
+/* Is an address what a call would return to? Objects have addresses, too, which differ from one call to the next. */
+static __always_inline bool behind_call(u64 word) {
+    u64 code = 0;
+    if (read_user(&code, sizeof(code), (void *)(word - 8)))
+        return false;
+#if defined(__x86_64__)
+/* FF /2 begins so many bits up: 2, 3, 4, 6 or 7 bytes before the address. E8 takes 5. */
+#define INDIRECT(up) (((code >> (up)) & 0x38ff) == 0x10ff)
+    return ((code >> 24) & 0xff) == 0xe8 || INDIRECT(48) || INDIRECT(40) || INDIRECT(32) || INDIRECT(16) || INDIRECT(8);
+#else
+    u32 before = code >> 32;
+    return (before & 0xfc000000) == 0x94000000 || (before & 0xfefff000) == 0xd63f0000; /* BL; BLR, BLRAA and the like */
+#endif
+}
+
+/* Signed by the CPU, an address has a signature above it. */
+#if defined(__x86_64__)
+#define CODE_BITS (~0ULL)
+#else
+#define CODE_BITS ((1ULL << 48) - 1)
+#endif
+
+/* The first `size` bytes of an array whose length is a power of two, the words of it that `counts`. The place is hidden
+ * from the compiler, which would turn the loop into one that the verifier of 6.1 cannot follow.
  */
-#define MIX_IN(array, length, size)                                                                                    \
+#define MIX_IN(array, length, size, counts)                                                                            \
     do {                                                                                                               \
         for (s32 i_ = 0; i_ < (length); i_++) {                                                                        \
             if (8 * i_ >= (size))                                                                                      \
                 break;                                                                                                 \
             u64 at_ = i_;                                                                                              \
             asm volatile("" : "+r"(at_));                                                                              \
-            hash = mixed_in(hash, (array)[at_ & ((length)-1)]);                                                        \
+            u64 word = (array)[at_ & ((length)-1)];                                                                    \
+            if (counts)                                                                                                \
+                hash = mixed_in(hash, word);                                                                           \
         }                                                                                                              \
     } while (0)
 
-static __always_inline u64 hash_of(struct walked *walk, u64 seed, struct image *image, long kernel, long user) {
+static __always_inline u64 hash_of(struct walked *walk, u64 seed, struct image *image, long kernel, long user, long copied) {
+    struct layout layout = walk->layout;
     u64 hash = mixed_in(mixed_in(mixed_in(seed, image->pid), (u64)image->mm), kernel);
-    MIX_IN(walk->kernel, KERNEL_DEPTH, kernel);
-    MIX_IN(walk->user, USER_ROOM, user);
+    hash = mixed_in(hash, layout.ip);
+    MIX_IN(walk->kernel, KERNEL_DEPTH, kernel, true);
+    MIX_IN(walk->user, USER_ROOM, user, in_code(&layout, word));
+    MIX_IN(walk->copy, COPY_WORDS, copied, in_code(&layout, word & CODE_BITS) && behind_call(word & CODE_BITS));
     return hash ? hash : 1;
 }
 
-static __always_inline void tell_stack(void *ctx, struct walked *walk, u64 id, struct image *image, long kernel) {
+static __always_inline void tell_stack(void *ctx, struct walked *walk, u64 id, struct image *image, long kernel,
+                                       u32 copied) {
     u64 now = bpf_ktime_get_ns();
     u64 *told = stacks_told.lookup(&id);
     if (told && now - *told < STACK_FRESH_NS)
@@ -72,9 +177,16 @@ static __always_inline void tell_stack(void *ctx, struct walked *walk, u64 id, s
         return;
     out->id = id;
     out->pid = image->lasts ? image->pid : 0;
-    out->pad = 0;
     out->kernel_size = kernel;
+    out->copied = copied;
+    out->ip = walk->layout.ip;
+    out->sp = walk->layout.sp;
+    out->bp = walk->layout.bp;
+    out->lr = walk->layout.lr;
+    out->code_start = walk->layout.code_start;
+    out->code_end = walk->layout.code_end;
     bpf_probe_read_kernel(out->kernel, sizeof(out->kernel), walk->kernel);
+    bpf_probe_read_kernel(out->stack, sizeof(out->stack), walk->copy);
     out->user_size = bpf_get_stack(ctx, out->user, sizeof(out->user), USER_STACK | USER_BUILD_ID);
     stacks_submit(ctx, out);
     stacks_told.update(&id, &now); /* after it: who sees this can rely on the record being there */
@@ -92,8 +204,10 @@ static __always_inline u64 stack_of(void *ctx, u64 seed, struct image *image) {
         COUNT(lost_stack);
         return 0;
     }
-    u64 id = hash_of(walk, seed, image, kernel, user);
-    tell_stack(ctx, walk, id, image, kernel);
+    read_layout(&walk->layout);
+    u32 copied = copy_stack(walk);
+    u64 id = hash_of(walk, seed, image, kernel, user, copied);
+    tell_stack(ctx, walk, id, image, kernel, copied);
     return id;
 }
 

@@ -7,10 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import dropwhile
 from typing import NamedTuple
 
+import numpy as np
+
 from ebtop import eventstack
-from ebtop.capture.stacks import StackNamer
+from ebtop.capture.stacks import StackNamer, user_frames
+from ebtop.capture.userstacks import UserRecord, UserStacks
 from ebtop.resolve.bounded import BoundedCache
 from ebtop.resolve.symbols import JIT, UNKNOWN
+from ebtop.resolve.unwind import Registers
 from ebtop.tick import Frame
 from ebtop.tool import Batch
 
@@ -37,18 +41,28 @@ class _Record(NamedTuple):
     id: int
     pid: int
     kernel: bytes
-    user: bytes
-    whole: bool  # no user frame was left out
+    row: np.void
+
+    def user(self) -> UserRecord:
+        """The part that is costly to read."""
+        row = self.row
+        ip, sp, bp, lr = (int(row[name]) for name in ("ip", "sp", "bp", "lr"))
+        size, raw = int(row["user_size"]), row["user"].tobytes()
+        return UserRecord(
+            self.pid,
+            Registers(ip, sp, bp, lr),
+            (int(row["code_start"]), int(row["code_end"])),
+            row["stack"].tobytes()[: int(row["copied"])],
+            user_frames(raw[: max(0, size)]),
+            size < len(raw),
+        )
 
 
 def _records(batches: Iterable[Batch]) -> Iterator[_Record]:
     for batch in batches:
-        fields = (batch[name].tolist() for name in ("id", "pid", "kernel_size", "user_size"))
-        room = batch.dtype["user"].itemsize
-        for key, pid, kernel, user, row in zip(*fields, batch, strict=True):
-            yield _Record(
-                key, pid, row["kernel"].tobytes()[: max(0, kernel)], row["user"].tobytes()[: max(0, user)], user < room
-            )
+        fields = (batch[name].tolist() for name in ("id", "pid", "kernel_size"))
+        for key, pid, kernel, row in zip(*fields, batch, strict=True):
+            yield _Record(key, pid, row["kernel"].tobytes()[: max(0, kernel)], row)
 
 
 def function(frame: Frame) -> str:
@@ -61,7 +75,7 @@ class EventStacks:
     """Names the stacks that one tool tells. Those in use are told every second, so what was named is remembered."""
 
     def __init__(self, namer: StackNamer) -> None:
-        self._namer = namer
+        self._namer, self._user = namer, UserStacks(namer.symbols)
         self._known: BoundedCache[int, tuple[str, str]] = BoundedCache(_REMEMBERED, _REMEMBERED_BYTES)
 
     def named(self, batches: Iterable[Batch]) -> tuple[Told, int]:
@@ -78,9 +92,10 @@ class EventStacks:
         return dict(zip(eventstack.DOMAINS, (user, kernel), strict=True)), dropped
 
     def _texts(self, record: _Record) -> tuple[str, str]:
-        frames = self._namer.user(record.pid, record.user)
+        told, whole = self._user.frames(record.user())
+        frames = self._namer.symbols.user(record.pid, told) if told else []
         kernel = self._namer.kernel(record.kernel)
-        functions = [*map(function, frames)] + ([] if record.whole else [CUT])
+        functions = [*map(function, frames)] + ([] if whole else [CUT])
         what_happened = dropwhile(lambda frame: _TRACING.match(frame.name), kernel)
         texts = _written(functions), _written([*map(function, what_happened)])
         if all(frame.name != UNKNOWN and frame.module != JIT for frame in frames):  # else it may be known better later

@@ -23,11 +23,23 @@ def _keys(batch: Batch) -> Iterator[_Key]:
         yield int(row["pid"]), int(row["tid"]), bytes(row["comm"]), kernel, user
 
 
+def user_frames(raw: bytes) -> list[UserFrame]:
+    """The frames of struct user_frame, innermost first."""
+    size = _USER_FRAME
+    frames = []
+    for at in range(0, len(raw) - size + 1, size):
+        status = int.from_bytes(raw[at : at + 4], "little", signed=True)
+        if status:
+            value = int.from_bytes(raw[at + size - 8 : at + size], "little")
+            frames.append(UserFrame(status, raw[at + 4 : at + 24], value))
+    return frames
+
+
 class StackNamer:
     """Names the samples of a tick: struct stack_sample of bpf/include or a tool's program."""
 
     def __init__(self, symbols: Symbolizer) -> None:
-        self._symbols = symbols
+        self.symbols = symbols
 
     def stacks(self, batches: Iterable[Batch]) -> tuple[Stack, ...]:
         """The distinct stacks of all samples, root first, most frequent first."""
@@ -44,15 +56,9 @@ class StackNamer:
     def kernel(self, raw: bytes) -> list[Frame]:
         """Frames of addresses, innermost first."""
         addresses = [int.from_bytes(raw[i : i + _KERNEL_FRAME], "little") for i in range(0, len(raw), _KERNEL_FRAME)]
-        return self._symbols.kernel([address for address in addresses if address]) if addresses else []
+        return self.symbols.kernel([address for address in addresses if address]) if addresses else []
 
     def user(self, pid: int, raw: bytes) -> list[Frame]:
         """Frames of struct user_frame, innermost first."""
-        size = _USER_FRAME
-        frames = []
-        for at in range(0, len(raw) - size + 1, size):
-            status = int.from_bytes(raw[at : at + 4], "little", signed=True)
-            if status:
-                value = int.from_bytes(raw[at + size - 8 : at + size], "little")
-                frames.append(UserFrame(status, raw[at + 4 : at + 24], value))
-        return self._symbols.user(pid, frames) if frames else []
+        frames = user_frames(raw)
+        return self.symbols.user(pid, frames) if frames else []

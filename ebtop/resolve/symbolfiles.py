@@ -120,20 +120,31 @@ class SymbolFiles:
         return self._reopen(build_id, origin)
 
     def _reopen(self, build_id: bytes, origin: Origin) -> Module | None:
+        fd = self.open(build_id)
+        if fd is None:
+            return None
+        try:
+            return self.by_file(fd, origin.path)
+        finally:
+            os.close(fd)
+
+    def open(self, build_id: bytes) -> int | None:
+        """A descriptor to read the file with a build id; None when no such file is known, or it was replaced."""
+        origin = self._origins.get(build_id)
+        if origin is None:
+            return None
         try:
             fd = open_regular(origin.opens)
         except (OSError, ValueError):
             self._origins.drop(build_id)
             return None
-        try:
-            facts = self.learn(fd, origin.path, origin.opens)
-            if facts is None or facts.build_id != build_id:  # replaced since
-                self.failures["file was replaced"] += 1
-                self._origins.drop(build_id)
-                return None
-            return self.by_file(fd, origin.path)
-        finally:
-            os.close(fd)
+        facts = self.learn(fd, origin.path, origin.opens)
+        if facts is not None and facts.build_id == build_id:
+            return fd
+        os.close(fd)
+        self.failures["file was replaced"] += 1
+        self._origins.drop(build_id)
+        return None
 
 
 def _lasting(path: str, identity: Identity) -> str:

@@ -50,7 +50,7 @@ class Symbolizer:
         self.failures: Counter[str] = Counter()
         self.epoch = 0
         self._kernel = KernelSymbols() if kernel is None else kernel
-        self._files = SymbolFiles(self.failures, debug_root)
+        self.files = SymbolFiles(self.failures, debug_root)
         self._names: BoundedCache[tuple[bytes | Identity, int], Frame] = BoundedCache(65536, 24 << 20)
         self._maps: BoundedCache[int, Mappings] = BoundedCache(4096)
         self._modules: dict[tuple[int, Mapping], Module | None] = {}
@@ -58,6 +58,7 @@ class Symbolizer:
         self._perf_maps: BoundedCache[int, PerfMap] = BoundedCache(64, 64 << 20)
         self._perf_maps_read: dict[int, bool] = {}
         self._programs: BoundedCache[int, Module] = BoundedCache(1024)
+        self._executed: BoundedCache[int, bytes] = BoundedCache(8192)
         self._searched_at = float("-inf")
         self._unscanned: list[int] | None = None
         self._seen_files: set[tuple[int, int]] = set()
@@ -74,11 +75,11 @@ class Symbolizer:
         self._modules.clear()
         self._learnt.clear()
         self._perf_maps_read.clear()
-        if self._files.revision:
-            self._files.revision = 0
+        if self.files.revision:
+            self.files.revision = 0
             self._names.clear()
         if len(self.failures) > 1000:  # reasons name sizes that a file claims: anyone can make many
-            self.failures = self._files.failures = Counter(dict(self.failures.most_common(100)))
+            self.failures = self.files.failures = Counter(dict(self.failures.most_common(100)))
 
     def kernel(self, addresses: Sequence[int]) -> list[Frame]:
         """Frames for kernel addresses, innermost first. The module is "kernel" or a kernel module's name."""
@@ -113,14 +114,14 @@ class Symbolizer:
         known = self._names.get((build_id, offset))
         if known is not None:
             return known
-        module = self._files.by_build_id(build_id)
+        module = self.files.by_build_id(build_id)
         if module is None:
             self._learn_process(pid)
-            module = self._files.by_build_id(build_id)
+            module = self.files.by_build_id(build_id)
         if module is None and time.monotonic() - self._searched_at > _SEARCH_AGAIN_S:
             self._searched_at = time.monotonic()
             self.learn_running(_SEARCH_S)  # others may still run what a process that is gone has run
-            module = self._files.by_build_id(build_id)
+            module = self.files.by_build_id(build_id)
         if module is None:
             return self._unknown(f"[build id {build_id[:4].hex()}]", "no file with that build id")
         return self._in_file(module, build_id, offset)
@@ -134,7 +135,7 @@ class Symbolizer:
         return frame
 
     def _by_address(self, pid: int, address: int) -> Frame:
-        mapping = self._mapping(pid, address)
+        mapping = self.mapping(pid, address)
         if mapping is None:
             return self._without_mapping(pid, address)
         if mapping.path == VDSO:
@@ -160,11 +161,11 @@ class Symbolizer:
             self.failures[f"mapped file: {type(error).__name__}"] += 1
             return None
         try:
-            return self._files.by_file(fd, mapping.path)
+            return self.files.by_file(fd, mapping.path)
         finally:
             os.close(fd)
 
-    def _mapping(self, pid: int, address: int) -> Mapping | None:
+    def mapping(self, pid: int, address: int) -> Mapping | None:
         """What is mapped at an address; what was read before is read again, once, when it has nothing there."""
         known = self._maps.get(pid)
         found = known.find(address) if known is not None else None
@@ -218,6 +219,10 @@ class Symbolizer:
         name = vdso_function(mapping, address)
         return Frame(name, mapping.path, False) if name else self._unknown(mapping.path, "no such symbol")
 
+    def executed(self, pid: int) -> bytes:
+        """The build id of the program that a process was last seen to execute, b"" when that is not known."""
+        return self._executed.get(pid) or b""
+
     def _learn_process(self, pid: int) -> None:
         """Remember the build ids of everything that a process has mapped; once an interval."""
         if pid in self._learnt:
@@ -235,7 +240,7 @@ class Symbolizer:
             self.failures[f"mapped file: {type(error).__name__}"] += 1
             return
         try:
-            self._files.learn(fd, mapping.path, mapped_file(pid, mapping))
+            self.files.learn(fd, mapping.path, mapped_file(pid, mapping))
         finally:
             os.close(fd)
 
@@ -284,14 +289,15 @@ class Symbolizer:
         except (OSError, ValueError):
             return False
         try:
-            facts = self._files.learn(fd, path, opens)
+            facts = self.files.learn(fd, path, opens)
             if facts is None:
                 return False
+            self._executed.put(pid, facts.build_id)
             # What cannot be found again later has to be read now.
             if not facts.build_id and facts.fixed:
-                self._programs.put(pid, self._files.by_file(fd, path))
-            elif facts.build_id and not self._files.lasting(facts.build_id):
-                self._files.by_file(fd, path)
+                self._programs.put(pid, self.files.by_file(fd, path))
+            elif facts.build_id and not self.files.lasting(facts.build_id):
+                self.files.by_file(fd, path)
             return True
         finally:
             os.close(fd)

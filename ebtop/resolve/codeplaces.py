@@ -1,0 +1,206 @@
+"""Which file an address of a process was in as an event happened, though the process may be gone or be another now."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from ebtop.resolve.bounded import BoundedCache
+from ebtop.resolve.cfaprogram import Row
+from ebtop.resolve.mappings import Mapping, open_mapping
+from ebtop.resolve.regularfile import Identity
+from ebtop.resolve.symbols import Symbolizer, UserFrame
+from ebtop.resolve.unwindtables import UnwindTables
+
+_BUILD_ID, _ADDRESS = 1, 2
+_MOST_LAYOUTS = 512
+_MOST_FILES = 100
+_PAGE = 4096
+
+
+class Told(NamedTuple):
+    """What the kernel said of a process's memory as the event happened. `placed` are addresses of code with their
+    frames, the first of them that of the instruction that ran."""
+
+    pid: int
+    code: tuple[int, int]
+    placed: Sequence[tuple[int, UserFrame]]
+
+
+class Places(Protocol):
+    """The memory of one process at one time."""
+
+    def row(self, address: int) -> Row | None:
+        """The row of the unwind table for an address, None without one."""
+        ...
+
+    def frame(self, address: int) -> UserFrame:
+        """The frame by which the function at an address is named."""
+        ...
+
+
+class CodePlaces:
+    """Finds them. Nothing raises."""
+
+    def __init__(self, symbols: Symbolizer) -> None:
+        self._symbols, self._tables = symbols, UnwindTables(symbols.failures)
+        self._epoch = -1
+        self._living: dict[int, _Living | None] = {}
+        self._seen: BoundedCache[tuple[int, int], _Living] = BoundedCache(_MOST_LAYOUTS)
+        self._told: BoundedCache[tuple[int, tuple[int, int]], dict[bytes, int]] = BoundedCache(_MOST_LAYOUTS)
+
+    def of(self, told: Told) -> Places:
+        """The memory that was told of: as it is, if the process still is what it was; or by what is known of it."""
+        if self._epoch != self._symbols.epoch:
+            self._epoch = self._symbols.epoch
+            self._living.clear()
+        if told.pid not in self._living:
+            self._living[told.pid] = self._look_at(told.pid)
+        living = self._living[told.pid]
+        if living is not None and living.code == told.code and living.holds(told):
+            self._seen.put(told.code, living)
+            return living
+        # Children that were forked have everything where their parents have it.
+        like = self._seen.get(told.code)
+        files = self._files_of(told)
+        return _Gone(self._symbols, self._tables, told, files, like if like is not None and like.held(told) else None)
+
+    def _files_of(self, told: Told) -> dict[bytes, int]:
+        """The build ids of the files that the kernel has named in that memory so far, and where their offset 0 is.
+
+        It does not always name them: what takes the lock of the memory may have to wait for the next tick of the clock.
+        """
+        new: dict[bytes, int] = {}
+        for at, frame in told.placed:
+            bias = at - frame.value
+            if frame.status == _BUILD_ID and bias >= 0 and not bias % _PAGE:  # else it is data, which has no offset
+                new.setdefault(frame.build_id, bias)
+        known = self._told.get((told.pid, told.code)) or {}
+        if any(known.get(build_id, bias) != bias for build_id, bias in new.items()):
+            known = {}  # another process, of the same program
+        if len(known) < _MOST_FILES:
+            known |= new
+        self._told.put((told.pid, told.code), known)
+        return known
+
+    def _look_at(self, pid: int) -> _Living | None:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+            return _Living(self._symbols, self._tables, pid, (int(fields[23]), int(fields[24])))
+        except (OSError, ValueError, IndexError):
+            return None
+
+
+class _Living:
+    """A process that is there."""
+
+    def __init__(self, symbols: Symbolizer, tables: UnwindTables, pid: int, code: tuple[int, int]) -> None:
+        self.code = code
+        self._symbols, self._tables, self._pid = symbols, tables, pid
+        self._files: dict[Mapping, Identity | None] = {}
+
+    def holds(self, told: Told) -> bool:
+        """Whether it has the files that were told of where they were."""
+        return all(frame.status != _BUILD_ID or self._offset(at) == frame.value for at, frame in told.placed[:1])
+
+    def held(self, told: Told) -> bool:
+        """The same of what it had."""
+        named = [(at, frame) for at, frame in told.placed if frame.status == _BUILD_ID][:1]
+        places = [(self.remembered(at), frame.value) for at, frame in named]
+        return bool(places) and all(place is not None and place[1] == offset for place, offset in places)
+
+    def _offset(self, address: int) -> int | None:
+        mapping = self._symbols.mapping(self._pid, address)
+        return None if mapping is None else address - mapping.start + mapping.offset
+
+    def row(self, address: int) -> Row | None:
+        """See Places."""
+        mapping = self._symbols.mapping(self._pid, address)
+        if mapping is None or not mapping.is_file:
+            return None
+        if mapping not in self._files:
+            self._files[mapping] = self._identity(mapping)
+        place = self.remembered(address)
+        return place and _row(self._tables, *place)
+
+    def _identity(self, mapping: Mapping) -> Identity | None:
+        try:
+            fd = open_mapping(self._pid, mapping)
+        except (OSError, ValueError):
+            return None
+        try:
+            self._symbols.files.learn(fd, mapping.path, mapping.path)
+            return self._tables.learn(fd)
+        finally:
+            os.close(fd)
+
+    def remembered(self, address: int) -> tuple[Identity, int] | None:
+        """The file that was seen to be at an address, and the place in it."""
+        for mapping, identity in self._files.items():
+            if identity is not None and mapping.start <= address < mapping.end:
+                return identity, address - mapping.start + mapping.offset
+        return None
+
+    def frame(self, address: int) -> UserFrame:
+        """See Places."""
+        return UserFrame(_ADDRESS, b"", address)
+
+
+class _Gone:
+    """A process that is not there any more: the files that the kernel named, and what it was seen to execute."""
+
+    def __init__(
+        self, symbols: Symbolizer, tables: UnwindTables, told: Told, files: dict[bytes, int], like: _Living | None
+    ) -> None:
+        self._symbols, self._tables, self._like = symbols, tables, like
+        found = ((self._learn(build_id), bias) for build_id, bias in files.items())
+        self._files = [(identity, bias) for identity, bias in found if identity is not None]
+        self._add_program(told)
+
+    def _learn(self, build_id: bytes) -> Identity | None:
+        fd = self._symbols.files.open(build_id)
+        if fd is None:
+            return None
+        try:
+            return self._tables.learn(fd)
+        finally:
+            os.close(fd)
+
+    def _add_program(self, told: Told) -> None:
+        build_id = self._symbols.executed(told.pid)
+        identity = self._learn(build_id) if build_id else None
+        table = self._tables.table(identity) if identity is not None else None
+        if identity is None or table is None:
+            return
+        start, end = table.code
+        offset = table.offset_of(start)
+        if end - start == told.code[1] - told.code[0] and offset is not None:
+            self._files.append((identity, told.code[0] - offset))
+
+    def _place(self, address: int) -> tuple[Identity, int] | None:
+        for identity, bias in self._files:
+            table = self._tables.table(identity)
+            if table is not None and table.address_of(address - bias) is not None:
+                return identity, address - bias
+        return self._like.remembered(address) if self._like is not None else None
+
+    def row(self, address: int) -> Row | None:
+        """See Places."""
+        place = self._place(address)
+        return place and _row(self._tables, *place)
+
+    def frame(self, address: int) -> UserFrame:
+        """See Places."""
+        place = self._place(address)
+        table = self._tables.table(place[0]) if place is not None else None
+        if place is None or table is None or not table.build_id:
+            return UserFrame(_ADDRESS, b"", address)
+        return UserFrame(_BUILD_ID, table.build_id, place[1])
+
+
+def _row(tables: UnwindTables, identity: Identity, offset: int) -> Row | None:
+    table = tables.table(identity)
+    address = table.address_of(offset) if table is not None else None
+    return tables.row(identity, address) if address is not None else None
