@@ -19,6 +19,7 @@
 #define STACK_FRESH_NS 1000000000ULL
 #define USER_ROOM 128 /* USER_DEPTH, made a power of two */
 #define COPY_WORDS 512 /* COPY_BYTES of them */
+#define MAYBE_ROOM 128
 #define FIRST_STACK_MOST (8ULL << 20) /* ulimit -s, mostly; who has more is treated as another thread */
 
 /* Of the code and the stack of a process. Mapped files and code lie from `lowest` on, below `highest`, not in the heap. */
@@ -40,6 +41,7 @@ struct walked {
     u64 kernel[KERNEL_DEPTH];
     u64 user[USER_ROOM];
     u64 copy[COPY_WORDS];
+    u64 maybe[MAYBE_ROOM]; /* words of the copy that may be addresses of code */
     struct layout layout;
 };
 
@@ -112,24 +114,31 @@ static __always_inline u32 copy_stack(struct walked *walk) {
     return read_user(walk->copy, size, (void *)sp) ? 0 : size;
 }
 
-/* Could there be code at an address? */
-static __always_inline bool in_code(struct layout *layout, u64 word) {
-    return word - layout->lowest < layout->highest - layout->lowest && word - layout->sp >= layout->stack_size &&
-           word - layout->heap >= layout->heap_size;
+/* `below(a, b)`: 1 if a < b else 0, for b below 2^63, and without a branch, as in_code(): with one, each of hundreds of
+ * rounds would be several for the verifier.
+ */
+static __always_inline u64 below(u64 a, u64 b) {
+    return (a - b & ~a) >> 63;
 }
 
-/* Is an address what a call would return to? Objects have addresses, too, which differ from one call to the next. */
-static __always_inline bool behind_call(u64 word) {
+/* Could there be code at an address? 1 or 0. */
+static __always_inline u64 in_code(struct layout *layout, u64 word) {
+    return below(word - layout->lowest, layout->highest - layout->lowest) & ~below(word - layout->sp, layout->stack_size) &
+           ~below(word - layout->heap, layout->heap_size);
+}
+
+/* Is an address what a call would return to? 1 or 0. Objects have addresses, too, which differ each time. */
+static __always_inline u64 behind_call(u64 word) {
     u64 code = 0;
-    if (read_user(&code, sizeof(code), (void *)(word - 8)))
-        return false;
+    read_user(&code, sizeof(code), (void *)(word - 8));
 #if defined(__x86_64__)
 /* FF /2 begins so many bits up: 2, 3, 4, 6 or 7 bytes before the address. E8 takes 5. */
-#define INDIRECT(up) (((code >> (up)) & 0x38ff) == 0x10ff)
-    return ((code >> 24) & 0xff) == 0xe8 || INDIRECT(48) || INDIRECT(40) || INDIRECT(32) || INDIRECT(16) || INDIRECT(8);
+#define INDIRECT(up) below((code >> (up) & 0x38ff) ^ 0x10ff, 1)
+    return below((code >> 24 & 0xff) ^ 0xe8, 1) | INDIRECT(48) | INDIRECT(40) | INDIRECT(32) | INDIRECT(16) |
+           INDIRECT(8);
 #else
-    u32 before = code >> 32;
-    return (before & 0xfc000000) == 0x94000000 || (before & 0xfefff000) == 0xd63f0000; /* BL; BLR, BLRAA and the like */
+    u64 before = code >> 32; /* BL; BLR, BLRAA and the like */
+    return below((before & 0xfc000000) ^ 0x94000000, 1) | below((before & 0xfefff000) ^ 0xd63f0000, 1);
 #endif
 }
 
@@ -140,10 +149,10 @@ static __always_inline bool behind_call(u64 word) {
 #define CODE_BITS ((1ULL << 48) - 1)
 #endif
 
-/* The first `size` bytes of an array whose length is a power of two, the words of it that `counts`. The place is hidden
- * from the compiler, which would turn the loop into one that the verifier of 6.1 cannot follow.
+/* Goes through the first `size` bytes of an array whose length is a power of two, as `word`. The place is hidden from
+ * the compiler, which would turn the loop into one that the verifier of 6.1 cannot follow.
  */
-#define MIX_IN(array, length, size, counts)                                                                            \
+#define EACH_WORD(array, length, size, does)                                                                           \
     do {                                                                                                               \
         for (s32 i_ = 0; i_ < (length); i_++) {                                                                        \
             if (8 * i_ >= (size))                                                                                      \
@@ -151,18 +160,38 @@ static __always_inline bool behind_call(u64 word) {
             u64 at_ = i_;                                                                                              \
             asm volatile("" : "+r"(at_));                                                                              \
             u64 word = (array)[at_ & ((length)-1)];                                                                    \
-            if (counts)                                                                                                \
-                hash = mixed_in(hash, word);                                                                           \
+            does;                                                                                                      \
         }                                                                                                              \
     } while (0)
 
-static __always_inline u64 hash_of(struct walked *walk, u64 seed, struct image *image, long kernel, long user, long copied) {
+/* The hash with a word mixed in, if `counts` is 1; as it is, if 0. */
+static __always_inline u64 mixed_if(u64 counts, u64 hash, u64 word) {
+    return hash ^ ((mixed_in(hash, word) ^ hash) & -counts);
+}
+
+/* The words of the copy that may be addresses to return to; only so many are looked at closely. */
+static __always_inline u64 hash_of_copy(struct walked *walk, u64 hash, long copied) {
+    struct layout layout = walk->layout;
+    u64 count = 0;
+    EACH_WORD(walk->copy, COPY_WORDS, copied, ({
+                  u64 maybe = in_code(&layout, word & CODE_BITS);
+                  asm volatile("" : "+r"(maybe));
+                  walk->maybe[count & (MAYBE_ROOM - 1)] = word & CODE_BITS;
+                  hash = mixed_if(maybe & ~below(count, MAYBE_ROOM - 1), hash, word);
+                  count += maybe & below(count, MAYBE_ROOM - 1);
+              }));
+    EACH_WORD(walk->maybe, MAYBE_ROOM, 8 * (long)count, hash = mixed_if(behind_call(word), hash, word));
+    return hash;
+}
+
+static __always_inline u64 hash_of(struct walked *walk, u64 seed, struct image *image, long kernel, long user,
+                                   long copied) {
     struct layout layout = walk->layout;
     u64 hash = mixed_in(mixed_in(mixed_in(seed, image->pid), (u64)image->mm), kernel);
     hash = mixed_in(hash, layout.ip);
-    MIX_IN(walk->kernel, KERNEL_DEPTH, kernel, true);
-    MIX_IN(walk->user, USER_ROOM, user, in_code(&layout, word));
-    MIX_IN(walk->copy, COPY_WORDS, copied, in_code(&layout, word & CODE_BITS) && behind_call(word & CODE_BITS));
+    EACH_WORD(walk->kernel, KERNEL_DEPTH, kernel, hash = mixed_in(hash, word));
+    EACH_WORD(walk->user, USER_ROOM, user, hash = mixed_if(in_code(&layout, word), hash, word));
+    hash = hash_of_copy(walk, hash, copied);
     return hash ? hash : 1;
 }
 
