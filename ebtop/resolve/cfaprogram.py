@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from ebtop.resolve.byteread import Bytes
 
+_MOST_INSTRUCTIONS = 20_000  # GCC's own largest function has about half as many
+_MOST_EXPRESSION = 128  # bytes; they have a dozen
 _MOST_REMEMBERED = 64
 _MOST_REGISTERS = 128
 
@@ -88,6 +90,7 @@ class _Machine:
         self.state = _State()
         self.initial: dict[int, Rule] = {}
         self._remembered: list[_State] = []
+        self._left = _MOST_INSTRUCTIONS
 
     def run(self, program: bytes) -> None:
         """As far as it tells of the wanted address."""
@@ -95,6 +98,9 @@ class _Machine:
         while source.left and self._location <= self._wanted:
             code = source.unsigned(1)
             before = self._location
+            self._left -= 1
+            if not self._left:
+                raise CfaProgramError("a program that is too long")
             self._do(code & 0xC0 or code, code & 0x3F, source)
             if self._location > self._wanted:
                 return
@@ -130,7 +136,7 @@ class _Machine:
         elif code in {0x12, 0x13}:
             state.offset = source.sleb() * factor
         elif code == 0x0F:
-            state.register, state.offset, state.expression = -1, 0, source.take(source.uleb())
+            state.register, state.offset, state.expression = -1, 0, _expression(source)
 
     def _do_other(self, code: int, source: Bytes) -> None:
         if code == 0x06:
@@ -140,7 +146,7 @@ class _Machine:
         elif code in {0x0A, 0x0B}:
             self._remember(restore=code == 0x0B)
         elif code in _EXPRESSIONS:
-            self._set(source.uleb(), Rule(_EXPRESSIONS[code], 0, source.take(source.uleb())))
+            self._set(source.uleb(), Rule(_EXPRESSIONS[code], 0, _expression(source)))
         elif code == 0x2E:  # DW_CFA_GNU_args_size: what was pushed for a call; the CFA counts it already
             source.uleb()
         elif code == 0x2F:  # DW_CFA_GNU_negative_offset_extended
@@ -168,6 +174,13 @@ class _Machine:
             self.state.rules[register] = self.initial[register]
         else:
             self.state.rules.pop(register, None)
+
+
+def _expression(source: Bytes) -> bytes:
+    size = source.uleb()
+    if size > _MOST_EXPRESSION:
+        raise CfaProgramError(f"an expression of {size} bytes")
+    return source.take(size)
 
 
 _SKIPS = {0x02: 1, 0x03: 2, 0x04: 4}

@@ -169,7 +169,7 @@ class _Gone:
             os.close(fd)
 
     def _add_program(self, told: Told) -> None:
-        build_id = self._symbols.executed(told.pid)
+        build_id = self._symbols.program(told.pid)
         identity = self._learn(build_id) if build_id else None
         table = self._tables.table(identity) if identity is not None else None
         if identity is None or table is None:

@@ -11,7 +11,7 @@ from ebtop.resolve.cfaexpression import ExpressionError, evaluate
 from ebtop.resolve.cfaprogram import Kind, Row, Rule
 
 _MASK = (1 << 64) - 1
-_MOST_FRAMES = 512
+_MOST_FRAMES = 256
 
 
 class Architecture(NamedTuple):

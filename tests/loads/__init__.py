@@ -18,6 +18,7 @@ from typing import Any
 SOURCES = Path(__file__).parent
 # Frame pointers, so that stacks are whole; no inlining across files can hide a function.
 FLAGS = ("-O2", "-g", "-Wall", "-Wextra", "-fno-omit-frame-pointer", "-pthread")
+WITHOUT_FRAME_POINTERS = ("-fomit-frame-pointer",)
 
 
 @cache
@@ -56,6 +57,7 @@ def build_all() -> Path:
     """Build every load: the folder that they are in."""
     for source in sorted(SOURCES.glob("*.c*")):
         build(source.stem)
+    build("callers", *WITHOUT_FRAME_POINTERS)
     return _directory()
 
 
