@@ -19,6 +19,7 @@ struct event_stack {
     u64 lr;         /* arm64: x30; else 0 */
     u64 code_start; /* where the program itself lies in memory */
     u64 code_end;
+    u64 program; /* its inode number */
     u64 kernel[KERNEL_DEPTH];
     struct user_frame user[USER_DEPTH];
     u8 stack[COPY_BYTES];

@@ -214,6 +214,8 @@ static __always_inline void tell_stack(void *ctx, struct walked *walk, u64 id, s
     out->lr = walk->layout.lr;
     out->code_start = walk->layout.code_start;
     out->code_end = walk->layout.code_end;
+    void *mm = KREAD((void *)bpf_get_current_task(), task_struct, mm);
+    out->program = KREAD(KREAD(KREAD(mm, mm_struct, exe_file), file, f_inode), inode, i_ino);
     bpf_probe_read_kernel(out->kernel, sizeof(out->kernel), walk->kernel);
     bpf_probe_read_kernel(out->stack, sizeof(out->stack), walk->copy);
     out->user_size = bpf_get_stack(ctx, out->user, sizeof(out->user), USER_STACK | USER_BUILD_ID);

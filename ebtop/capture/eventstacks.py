@@ -54,6 +54,7 @@ class _Record(NamedTuple):
         size, raw = int(row["user_size"]), row["user"].tobytes()
         return UserRecord(
             self.pid,
+            int(row["program"]),
             Registers(ip, sp, bp, lr),
             (int(row["code_start"]), int(row["code_end"])),
             row["stack"].tobytes()[: int(row["copied"])],

@@ -175,10 +175,7 @@ class TickMaker:
     def _learn(self, batches: Iterable[Batch]) -> None:
         newest: dict[bytes, int] = {}  # a shell loop starts one file a thousand times: the last may still be there
         for batch in batches:
-            executed = list(zip(batch["path"].tolist(), batch["pid"].tolist(), strict=True))
-            newest.update(executed)
-            for path, pid in executed:
-                self._symbols.executed(pid, text(path))
+            newest.update(zip(batch["path"].tolist(), batch["pid"].tolist(), strict=True))
         for path, pid in newest.items():
             self._symbols.learn_exec(pid, text(path))
 

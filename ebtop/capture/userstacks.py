@@ -18,6 +18,7 @@ class UserRecord(NamedTuple):
     to, innermost first, all of them if it is `whole`."""
 
     pid: int
+    program: int
     registers: Registers
     code: tuple[int, int]
     stack: bytes
@@ -39,7 +40,7 @@ class UserStacks:
         pointers = list(_pointers(copy, record.registers.bp, len(record.chain)))
         addresses = [record.registers.ip, *(copy.word(pointer + 8) for pointer in pointers)]
         placed = [(at, frame) for at, frame in zip(addresses, record.chain, strict=False) if at is not None]
-        told = Told(record.pid, record.code, placed)
+        told = Told(record.pid, record.program, record.code, placed)
         places = self._places.of(told)
         unwound = unwind(_ARCHITECTURE, record.registers, copy, places.row)
         if len(unwound.frames) == 1 and unwound.end is not End.ROOT:

@@ -21,10 +21,14 @@ _PAGE = 4096
 
 
 class Told(NamedTuple):
-    """What the kernel said of a process's memory as the event happened. `placed` are addresses of code with their
-    frames, the first of them that of the instruction that ran."""
+    """What the kernel said of a process's memory as the event happened.
+
+    `program` is the number of its inode, `code` where its code begins and ends. `placed` are addresses with their
+    frames, the first of them that of the instruction that ran.
+    """
 
     pid: int
+    program: int
     code: tuple[int, int]
     placed: Sequence[tuple[int, UserFrame]]
 
@@ -157,7 +161,8 @@ class _Gone:
         self._symbols, self._tables, self._like = symbols, tables, like
         found = ((self._learn(build_id), bias) for build_id, bias in files.items())
         self._files = [(identity, bias) for identity, bias in found if identity is not None]
-        self._add_program(told)
+        for build_id in symbols.programs(told.program):
+            self._add_program(told, build_id)
 
     def _learn(self, build_id: bytes) -> Identity | None:
         fd = self._symbols.files.open(build_id)
@@ -168,9 +173,9 @@ class _Gone:
         finally:
             os.close(fd)
 
-    def _add_program(self, told: Told) -> None:
-        build_id = self._symbols.program(told.pid)
-        identity = self._learn(build_id) if build_id else None
+    def _add_program(self, told: Told, build_id: bytes) -> None:
+        """A program that ran there, if its code is as large as what did then."""
+        identity = self._learn(build_id)
         table = self._tables.table(identity) if identity is not None else None
         if identity is None or table is None:
             return

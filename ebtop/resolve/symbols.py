@@ -27,6 +27,7 @@ JIT = "[jit]"
 
 _SEARCH_AGAIN_S = 10.0
 _SEARCH_S = 0.1
+_PROGRAMS = 4
 
 _END, _BUILD_ID, _ADDRESS = 0, 1, 2  # enum bpf_stack_build_id_status, Linux include/uapi/linux/bpf.h
 
@@ -58,8 +59,7 @@ class Symbolizer:
         self._perf_maps: BoundedCache[int, PerfMap] = BoundedCache(64, 64 << 20)
         self._perf_maps_read: dict[int, bool] = {}
         self._programs: BoundedCache[int, Module] = BoundedCache(1024)
-        self._executed: BoundedCache[int, str] = BoundedCache(8192)
-        self._build_ids: BoundedCache[str, bytes] = BoundedCache(2048)
+        self._executed: BoundedCache[int, tuple[bytes, ...]] = BoundedCache(4096)
         self._searched_at = float("-inf")
         self._unscanned: list[int] | None = None
         self._seen_files: set[tuple[int, int]] = set()
@@ -220,13 +220,9 @@ class Symbolizer:
         name = vdso_function(mapping, address)
         return Frame(name, mapping.path, False) if name else self._unknown(mapping.path, "no such symbol")
 
-    def executed(self, pid: int, path: str) -> None:
-        """A process was seen to execute a program: it is the same as that of who was looked at by learn_exec()."""
-        self._executed.put(pid, path)
-
-    def program(self, pid: int) -> bytes:
-        """The build id of the program that a process was last seen to execute, b"" when that is not known."""
-        return self._build_ids.get(self._executed.get(pid) or "") or b""
+    def programs(self, inode: int) -> tuple[bytes, ...]:
+        """The build ids of programs that were seen to be executed and have that number in their file system."""
+        return self._executed.get(inode) or ()
 
     def _learn_process(self, pid: int) -> None:
         """Remember the build ids of everything that a process has mapped; once an interval."""
@@ -283,28 +279,28 @@ class Symbolizer:
             name = str(Path(executable).readlink()).removesuffix(" (deleted)")
         except OSError:
             name = ""
-        found = self._learn_program(pid, executable, name) if name else None
-        if path.startswith("/") and (found is None or name != path):
-            seen = self._learn_program(pid, f"/proc/{pid}/root{path}", path) or self._learn_program(pid, path, path)
-            found = seen or found
-        if found is not None:
-            self._build_ids.put(path, found)
+        if name and self._learn_program(pid, executable, name) and name == path:
+            return
+        if path.startswith("/"):
+            _ = self._learn_program(pid, f"/proc/{pid}/root{path}", path) or self._learn_program(pid, path, path)
 
-    def _learn_program(self, pid: int, opens: str, path: str) -> bytes | None:
-        """The build id of a program; None when there is none."""
+    def _learn_program(self, pid: int, opens: str, path: str) -> bool:
         try:
             fd = open_regular(opens)
         except (OSError, ValueError):
-            return None
+            return False
         try:
             facts = self.files.learn(fd, path, opens)
             if facts is None:
-                return None
+                return False
+            inode = os.fstat(fd).st_ino
+            others = [known for known in self.programs(inode) if known != facts.build_id]
+            self._executed.put(inode, (*others[-_PROGRAMS + 1 :], facts.build_id))
             # What cannot be found again later has to be read now.
             if not facts.build_id and facts.fixed:
                 self._programs.put(pid, self.files.by_file(fd, path))
             elif facts.build_id and not self.files.lasting(facts.build_id):
                 self.files.by_file(fd, path)
-            return facts.build_id
+            return True
         finally:
             os.close(fd)

@@ -67,9 +67,15 @@ def test_a_real_program_with_damaged_tables(data: st.DataObject) -> None:
     survives(bytes(whole[: data.draw(st.one_of(st.just(len(whole)), st.integers(0, len(whole))))]), places)
 
 
+PIECES = (
+    b"\x0a", b"\x0b", b"\x41", b"\x0f\x03\x77\x08\x06", b"\x86\x02", b"\x0c\x06\x10", b"\x10\x10\x02\x77\x00",
+    b"\x0e\xff\xff\xff\xff\x0f",
+)  # fmt: skip
+
+
 @examples(400)
 @given(
-    program=st.one_of(st.binary(max_size=200), st.lists(st.sampled_from([b"\x0a", b"\x0b", b"\x41", b"\x0f\x03\x77\x08\x06", b"\x86\x02", b"\x0c\x06\x10", b"\x10\x10\x02\x77\x00", b"\x0e\xff\xff\xff\xff\x0f"]), max_size=80).map(b"".join)),
+    program=st.one_of(st.binary(max_size=200), st.lists(st.sampled_from(PIECES), max_size=80).map(b"".join)),
     cie=st.one_of(st.just(CIE), st.binary(max_size=30), st.binary(max_size=10).map(lambda junk: CIE + junk)),
     machine=st.sampled_from([62, 183]),
 )  # fmt: skip

@@ -52,7 +52,8 @@ def test_each_of_many_functions_has_its_own():
         (bytes([0x11, 6, 0x7E, 0x08, 3]), (7, 8, {16: BACK, 6: Rule(Kind.OFFSET, 16), 3: Rule(Kind.SAME)})),
         (bytes([0x12, 6, 0x7E]), (6, 16, {16: BACK})),
         (bytes([0x13, 0x7D]), (7, 24, {16: BACK})),
-        (bytes([0x14, 6, 2, 0x15, 3, 1]), (7, 8, {16: BACK, 6: Rule(Kind.VALUE_OFFSET, -16), 3: Rule(Kind.VALUE_OFFSET, -8)})),
+        (bytes([0x14, 6, 2, 0x15, 3, 1]), 
+         (7, 8, {16: BACK, 6: Rule(Kind.VALUE_OFFSET, -16), 3: Rule(Kind.VALUE_OFFSET, -8)})),
         (bytes([0x09, 6, 3]), (7, 8, {16: BACK, 6: Rule(Kind.REGISTER, 3)})),
         (bytes([0x10, 6, 2, 0x77, 0]), (7, 8, {16: BACK, 6: Rule(Kind.EXPRESSION, 0, b"\x77\0")})),
         (bytes([0x16, 6, 2, 0x77, 0]), (7, 8, {16: BACK, 6: Rule(Kind.VALUE_EXPRESSION, 0, b"\x77\0")})),
@@ -154,7 +155,7 @@ def test_numbers_of_any_length():
 
 LIBC = next((m.path for m in read_mappings(os.getpid()) if re.search(r"/libc[.-]", m.path)), "")
 COLUMNS = {"rbx": 3, "rbp": 6, "r12": 12, "r13": 13, "r14": 14, "r15": 15, "ra": 16}
-NAMED = {name: n for n, name in enumerate("rax rdx rcx rbx rsi rdi rbp rsp r8 r9 r10 r11".split())}
+NAMED = {"rax": 0, "rdx": 1, "rcx": 2, "rbx": 3, "rsi": 4, "rdi": 5, "rbp": 6, "rsp": 7, "r10": 10, "r11": 11}
 
 
 def said_by_readelf() -> list[tuple[int, int, list[tuple[int, dict[str, str]]]]]:

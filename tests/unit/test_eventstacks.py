@@ -73,7 +73,7 @@ def told(*stacks: tuple[int, int, list[int], list[int]]) -> Batch:
 def test_the_layout_is_the_kernels():
     layout = record_layout()
     assert layout["user"].base.itemsize == 32  # struct bpf_stack_build_id
-    assert layout.itemsize == 72 + 64 * 8 + 127 * 32 + 4096
+    assert layout.itemsize == 80 + 64 * 8 + 127 * 32 + 4096
 
 
 def test_functions_come_root_first_and_without_the_tracer():

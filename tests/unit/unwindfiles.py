@@ -11,7 +11,7 @@ from ebtop.resolve.cfi import UnwindTable
 
 CODE = 0x401000
 CIE = bytes([1]) + b"zR\0" + bytes([1, 0x78, 16, 1, 0x1B]) + bytes([0x0C, 7, 8, 0x90, 1])
-"""Version 1, code by 1, data by -8, returning by column 16, addresses pcrel sdata4: at first CFA = rsp + 8, ra at c-8."""
+"""Version 1, code by 1, data by -8, returning by column 16, addresses pcrel sdata4. CFA = rsp + 8, ra at c-8."""
 
 
 def _entry(where: bytes, body: bytes) -> bytes:
