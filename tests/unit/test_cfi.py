@@ -52,7 +52,7 @@ def test_each_of_many_functions_has_its_own():
         (bytes([0x11, 6, 0x7E, 0x08, 3]), (7, 8, {16: BACK, 6: Rule(Kind.OFFSET, 16), 3: Rule(Kind.SAME)})),
         (bytes([0x12, 6, 0x7E]), (6, 16, {16: BACK})),
         (bytes([0x13, 0x7D]), (7, 24, {16: BACK})),
-        (bytes([0x14, 6, 2, 0x15, 3, 1]), 
+        (bytes([0x14, 6, 2, 0x15, 3, 1]),
          (7, 8, {16: BACK, 6: Rule(Kind.VALUE_OFFSET, -16), 3: Rule(Kind.VALUE_OFFSET, -8)})),
         (bytes([0x09, 6, 3]), (7, 8, {16: BACK, 6: Rule(Kind.REGISTER, 3)})),
         (bytes([0x10, 6, 2, 0x77, 0]), (7, 8, {16: BACK, 6: Rule(Kind.EXPRESSION, 0, b"\x77\0")})),
