@@ -22,7 +22,9 @@
 #define MAYBE_ROOM 128
 #define FIRST_STACK_MOST (8ULL << 20) /* ulimit -s, mostly; who has more is treated as another thread */
 
-/* Of the code and the stack of a process. Mapped files and code lie from `lowest` on, below `highest`, not in the heap. */
+/* Of the code and the stack of a process. Mapped files and code lie from `lowest` on, below `highest`, and not in the
+ * heap.
+ */
 struct layout {
     u64 ip;
     u64 sp;
@@ -42,6 +44,8 @@ struct walked {
     u64 user[USER_ROOM];
     u64 copy[COPY_WORDS];
     u64 maybe[MAYBE_ROOM]; /* words of the copy that may be addresses of code */
+    u64 count;             /* of them */
+    u64 copied;            /* bytes of the copy */
     struct layout layout;
 };
 
@@ -150,15 +154,15 @@ static __always_inline u64 behind_call(u64 word) {
 #endif
 
 /* Goes through the first `size` bytes of an array whose length is a power of two, as `word`. The place is hidden from
- * the compiler, which would turn the loop into one that the verifier of 6.1 cannot follow.
+ * the compiler, which would count the rounds beforehand and go on until their number is met: the verifier of 6.1 does
+ * not see that such a loop ends.
  */
 #define EACH_WORD(array, length, size, does)                                                                           \
     do {                                                                                                               \
-        for (s32 i_ = 0; i_ < (length); i_++) {                                                                        \
-            if (8 * i_ >= (size))                                                                                      \
-                break;                                                                                                 \
-            u64 at_ = i_;                                                                                              \
+        for (s64 at_ = 0; at_ < (length); at_++) {                                                                     \
             asm volatile("" : "+r"(at_));                                                                              \
+            if (8 * at_ >= (size))                                                                                     \
+                break;                                                                                                 \
             u64 word = (array)[at_ & ((length)-1)];                                                                    \
             does;                                                                                                      \
         }                                                                                                              \
@@ -169,18 +173,21 @@ static __always_inline u64 mixed_if(u64 counts, u64 hash, u64 word) {
     return hash ^ ((mixed_in(hash, word) ^ hash) & -counts);
 }
 
-/* The words of the copy that may be addresses to return to; only so many are looked at closely. */
+/* The words of the copy that may be addresses to return to; only so many are looked at closely. How many there are is
+ * kept in memory, where the verifier does not follow it: to that of 6.1 each number would be another way to go on.
+ */
 static __always_inline u64 hash_of_copy(struct walked *walk, u64 hash, long copied) {
     struct layout layout = walk->layout;
-    u64 count = 0;
+    walk->count = 0;
     EACH_WORD(walk->copy, COPY_WORDS, copied, ({
+                  u64 count = *(volatile u64 *)&walk->count;
                   u64 maybe = in_code(&layout, word & CODE_BITS);
-                  asm volatile("" : "+r"(maybe));
                   walk->maybe[count & (MAYBE_ROOM - 1)] = word & CODE_BITS;
                   hash = mixed_if(maybe & ~below(count, MAYBE_ROOM - 1), hash, word);
-                  count += maybe & below(count, MAYBE_ROOM - 1);
+                  *(volatile u64 *)&walk->count = count + (maybe & below(count, MAYBE_ROOM - 1));
               }));
-    EACH_WORD(walk->maybe, MAYBE_ROOM, 8 * (long)count, hash = mixed_if(behind_call(word), hash, word));
+    EACH_WORD(walk->maybe, MAYBE_ROOM, 8 * *(volatile long *)&walk->count,
+              hash = mixed_if(behind_call(word), hash, word));
     return hash;
 }
 
@@ -236,7 +243,8 @@ static __always_inline u64 stack_of(void *ctx, u64 seed, struct image *image) {
         return 0;
     }
     read_layout(&walk->layout);
-    u32 copied = copy_stack(walk);
+    walk->copied = copy_stack(walk);
+    long copied = *(volatile long *)&walk->copied; /* as hash_of_copy() says of `count` */
     u64 id = hash_of(walk, seed, image, kernel, user, copied);
     tell_stack(ctx, walk, id, image, kernel, copied);
     return id;
