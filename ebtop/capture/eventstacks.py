@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import dropwhile
 from typing import NamedTuple
@@ -27,9 +26,6 @@ LONGEST_NAME = 400
 
 MOST_AT_ONCE = 8 << 20
 """Characters of stacks that one tick may tell; a header of the protocol holds a few times that."""
-
-MOST_S = 1.0
-"""CPU seconds for the stacks of one tick: files that are made for it can have tables that take long."""
 
 _TRACING = re.compile(r"bpf_|__bpf_|__traceiter_|trace_call_bpf|perf_(trace|syscall)_")
 """Kernel functions that stand between what happened and the program that looks at it."""
@@ -88,9 +84,8 @@ class EventStacks:
         user: dict[int, str | int] = {}
         kernel: dict[int, str | int] = {}
         size = dropped = 0
-        began = time.thread_time()
         for record in _records(batches):
-            if size > MOST_AT_ONCE or time.thread_time() - began > MOST_S:
+            if size > MOST_AT_ONCE:
                 dropped += 1
                 continue
             user[record.id], kernel[record.id] = texts = self._known.get(record.id) or self._texts(record)

@@ -71,6 +71,7 @@ class UnwindTable:
         offset, size = self._extent(image)
         self._frames = image.read(offset, size, _MOST_FRAMES)
         self._cies: dict[int, _Cie] = {}
+        self.work = 0  # bytes of programs that were run
         self.nbytes = _OVERHEAD + len(self._frames) + self._starts.nbytes + self._entries.nbytes
 
     def _load_header(self, image: ElfImage) -> None:
@@ -146,6 +147,7 @@ class UnwindTable:
             return None
         if cie.augmented:
             entry.take(entry.uleb())
+        self.work += entry.left + len(cie.program)
         return run(cie.coding, cie.program, entry.take(entry.left), begin, address)
 
     def _entry(self, at: int) -> tuple[Bytes, int]:

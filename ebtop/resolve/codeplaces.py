@@ -60,6 +60,7 @@ class CodePlaces:
         if self._epoch != self._symbols.epoch:
             self._epoch = self._symbols.epoch
             self._living.clear()
+            self._tables.tick()
         if told.pid not in self._living:
             self._living[told.pid] = self._look_at(told.pid)
         living = self._living[told.pid]

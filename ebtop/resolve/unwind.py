@@ -12,6 +12,7 @@ from ebtop.resolve.cfaprogram import Kind, Row, Rule
 
 _MASK = (1 << 64) - 1
 _MOST_FRAMES = 256
+_MOST_EXPRESSIONS = 128  # the frame of a signal has 17, others one or none
 
 
 class Architecture(NamedTuple):
@@ -110,6 +111,7 @@ class _Walk:
     def __init__(self, arch: Architecture, registers: Registers, copy: Copy) -> None:
         self._arch, self._copy = arch, copy
         self.address = registers.ip
+        self._expressions = 0
         self._known = {arch.frame: registers.bp, arch.stack: registers.sp, arch.link: registers.link or registers.ip}
 
     def leave(self, row: Row | None, innermost: bool) -> None:
@@ -163,7 +165,7 @@ class _Walk:
 
     def _cfa(self, row: Row) -> int:
         if row.expression:
-            found = evaluate(row.expression, self._known, self._copy.word)
+            found = self._evaluate(row.expression)
         else:
             found = self._known.get(row.register)
         if found is None:
@@ -178,6 +180,12 @@ class _Walk:
         if rule.kind is Kind.REGISTER:
             return self._known.get(rule.value)
         if rule.kind in {Kind.EXPRESSION, Kind.VALUE_EXPRESSION}:
-            value = evaluate(rule.expression, self._known, self._copy.word, cfa)
+            value = self._evaluate(rule.expression, cfa)
             return self._copy.word(value) if value is not None and rule.kind is Kind.EXPRESSION else value
         return None
+
+    def _evaluate(self, expression: bytes, first: int | None = None) -> int | None:
+        self._expressions += 1
+        if self._expressions > _MOST_EXPRESSIONS:
+            raise ExpressionError("a stack that takes too many expressions")
+        return evaluate(expression, self._known, self._copy.word, first)

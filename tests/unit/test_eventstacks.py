@@ -114,12 +114,6 @@ def test_more_than_a_tick_can_tell_is_counted(monkeypatch: pytest.MonkeyPatch):
     assert 0 < len(found["stack"]) < 10
 
 
-def test_what_takes_too_long_is_counted(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(eventstacks, "MOST_S", -1.0)
-    found, dropped = EventStacks(StackNamer(Names())).named([told((1, 2, [50], [5]), (2, 2, [50], [6]))])
-    assert (found["stack"], dropped) == ({}, 2)
-
-
 def test_a_name_of_any_length_is_cut():
     long = eventstacks.function(Frame("f" * 100_000, "x", False))
     assert len(long) == eventstacks.LONGEST_NAME + 1

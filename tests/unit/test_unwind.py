@@ -112,3 +112,9 @@ def test_arm64_returns_by_a_register_and_signs_addresses():
     assert (addresses(found), found.end) == ([0x10, 0x25, 0x35], End.ROOT)
     stuck = unwind(ARM64, Registers(0x10, SP, 0, 0x25), words, table(x10=leaf, x20=leaf))
     assert stuck.end is End.LOST
+
+
+def test_more_expressions_than_any_stack_has():
+    each = Row(7, 8, b"", {16: BACK} | {n: Rule(Kind.VALUE_EXPRESSION, 0, b"\x31") for n in range(20, 50)}, 16, False)
+    found = unwind(X86_64, Registers(0x10, SP, 0), stack(*[0x15] * 200), table(x10=each))
+    assert (len(found.frames), found.end) == (5, End.LOST)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ebtop.capture.userstacks import UserRecord, UserStacks
+from ebtop.resolve import unwindtables
 from ebtop.resolve.codeplaces import CodePlaces, Told
 from ebtop.resolve.mappings import read_mappings
 from ebtop.resolve.regularfile import open_regular
@@ -101,3 +102,21 @@ def test_a_process_that_is_gone_has_what_the_kernel_named():
     assert later.row(0x7F0000000000 + found[0]) is not None
     another = places.of(told(GONE + 1, (5, 6), 1, UserFrame(2, b"", 1)))
     assert another.row(0x7F0000000000 + found[0]) is None
+
+
+def test_rows_that_take_too_much_work_wait_for_the_next_interval(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(unwindtables, "MOST_WORK", 1000)
+    start, offset, _ = libc()
+    symbols = Symbolizer()
+    places = CodePlaces(symbols)
+    frame = UserFrame(1, b"x" * 20, offset + 64)
+
+    def rows() -> int:
+        there = places.of(told(os.getpid(), own_code(), start + 64, frame))
+        return sum(there.row(start + at) is not None for at in range(0, 40_000, 64))
+
+    first = rows()
+    assert symbols.failures["unwind tables: too much work"] > 0
+    assert rows() == first
+    symbols.tick()
+    assert rows() > first > 0
