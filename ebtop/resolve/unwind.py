@@ -164,10 +164,7 @@ class _Walk:
         return pointer if back is not None and back.kind is Kind.OFFSET and cfa + back.value == pointer + 8 else 0
 
     def _cfa(self, row: Row) -> int:
-        if row.expression:
-            found = self._evaluate(row.expression)
-        else:
-            found = self._known.get(row.register)
+        found = self._evaluate(row.expression) if row.expression else self._known.get(row.register)
         if found is None:
             raise _StopError(End.CUT if row.expression else End.LOST)
         return found + row.offset & _MASK
