@@ -41,6 +41,15 @@ done
 """
 CONNECT = 'while :; do "$CONNECTS" 3 2 1 >/dev/null; sleep 0.3; "$CONNECTS" 0 3 0 >/dev/null; sleep 0.2; done'
 CONTEND = '"$SWITCHES" contend 5 600 >/dev/null & while :; do sleep 7; "$BURN" 2 >/dev/null; done'
+MORNING = (
+    DEPLOY.replace("while :; do", "(while :; do").replace("sleep 0.2\ndone", "sleep 0.02; done) &")
+    + """
+while :; do "$CONNECTS" 3 2 1 >/dev/null; sleep 0.3; done &
+while :; do "$BURN" 3 >/dev/null; sleep 4; done &
+while :; do dd if=/usr/bin/python3.11 of=copy bs=1M oflag=direct 2>/dev/null; sleep 1; done
+"""
+)
+DOWN = "\x1b[B"
 COMPUTE = """
 while :; do "$BURNXX" 2 >/dev/null; done &
 while :; do head -c 30000000 /usr/bin/python3 /usr/lib/x86_64-linux-gnu/libc.so.6 | gzip -6 >/dev/null; done &
@@ -50,16 +59,20 @@ wait
 
 
 class Scene(NamedTuple):
-    """What a pane is shown with: a shell script, seconds to let it run, then keys, each followed by a second."""
+    """What a pane is shown with: a shell script, seconds to let it run, then keys, each followed by a second. The
+    picture is called `name`, or as the pane is."""
 
     pane: str
     script: str
     seconds: float
     keys: tuple[str, ...] = ()
     focused: bool = True
+    name: str = ""
 
 
 SCENES = (
+    Scene("overview", MORNING, 30, ("t",)),
+    Scene("overview", MORNING, 20, (DOWN, DOWN, "\r"), name="process"),
     Scene("execsnoop", DEPLOY, 8),
     Scene("opensnoop", DEPLOY, 8, ("/", "path~toml", "\r", "\r")),
     Scene("tcpconnect", CONNECT, 10),
@@ -114,13 +127,14 @@ def main() -> int:
         print("Tracing needs root: sudo make screenshots", file=sys.stderr)
         return 3
     for scene in SCENES:
-        if arguments.panes and scene.pane not in arguments.panes:
+        name = scene.name or scene.pane
+        if arguments.panes and name not in arguments.panes:
             continue
-        print(f"{scene.pane} ...", flush=True)
+        print(f"{name} ...", flush=True)
         with workload(scene.script) as pid:
             picture = take(scene, pid, arguments.columns, arguments.rows)
-        (arguments.output / f"{scene.pane}.svg").write_text(picture)
-        cairosvg.svg2png(bytestring=picture.encode(), write_to=str(arguments.output / f"{scene.pane}.png"), scale=1.5)
+        (arguments.output / f"{name}.svg").write_text(picture)
+        cairosvg.svg2png(bytestring=picture.encode(), write_to=str(arguments.output / f"{name}.png"), scale=1.5)
     return 0
 
 
