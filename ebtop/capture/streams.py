@@ -3,8 +3,8 @@
 BCC does not see map operations inside macros, so what would be a macro is generated. For each ring there are
 NAME_reserve(), NAME_submit(ctx, record) and NAME_discard(record). A wake-up of the reader costs more than the record,
 so only one record in NAME_wake_every of the stream and of a CPU wakes it (a power of two, chosen so that a quarter of
-the ring can fill meanwhile); for the rest the reader comes by its clock. With -DPERF_BUFFER the same names use the perf buffer (kernels
-before 5.8), which has a watermark of its own.
+the ring can fill meanwhile); for the rest the reader comes by its clock. With -DPERF_BUFFER the same names use the perf
+buffer (kernels before 5.8), which has a watermark of its own.
 """
 
 from __future__ import annotations
