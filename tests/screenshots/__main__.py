@@ -49,7 +49,6 @@ while :; do "$BURN" 3 >/dev/null; sleep 4; done &
 while :; do dd if=/usr/bin/python3.11 of=copy bs=1M oflag=direct 2>/dev/null; sleep 1; done
 """
 )
-DOWN = "\x1b[B"
 COMPUTE = """
 while :; do "$BURNXX" 2 >/dev/null; done &
 while :; do head -c 30000000 /usr/bin/python3 /usr/lib/x86_64-linux-gnu/libc.so.6 | gzip -6 >/dev/null; done &
@@ -68,11 +67,12 @@ class Scene(NamedTuple):
     keys: tuple[str, ...] = ()
     focused: bool = True
     name: str = ""
+    rows: int = 0  # fewer than asked for: who started the workload is nobody's business
 
 
 SCENES = (
     Scene("overview", MORNING, 30, ("t",)),
-    Scene("overview", MORNING, 20, (DOWN, DOWN, "\r"), name="process"),
+    Scene("opensnoop", MORNING, 20, ("/", "comm=sh path~toml", "\r", "o"), name="process", rows=21),
     Scene("execsnoop", DEPLOY, 8),
     Scene("opensnoop", DEPLOY, 8, ("/", "path~toml", "\r", "\r")),
     Scene("tcpconnect", CONNECT, 10),
@@ -87,7 +87,8 @@ def workload(script: str) -> Iterator[int]:
     programs = {name.upper(): str(loads.build(name)) for name in ("connects", "switches", "burn", "burnxx")}
     environment = {**programs, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
     with tempfile.TemporaryDirectory(prefix="deploy-") as directory:
-        process = subprocess.Popen(["sh", "-c", script], cwd=directory, env=environment, start_new_session=True)
+        Path(directory, "deploy.sh").write_text(script)
+        process = subprocess.Popen(["sh", "deploy.sh"], cwd=directory, env=environment, start_new_session=True)
         try:
             yield process.pid
         finally:
@@ -132,7 +133,7 @@ def main() -> int:
             continue
         print(f"{name} ...", flush=True)
         with workload(scene.script) as pid:
-            picture = take(scene, pid, arguments.columns, arguments.rows)
+            picture = take(scene, pid, arguments.columns, scene.rows or arguments.rows)
         (arguments.output / f"{name}.svg").write_text(picture)
         cairosvg.svg2png(bytestring=picture.encode(), write_to=str(arguments.output / f"{name}.png"), scale=1.5)
     return 0
