@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from ebtop.model.activity import Moment
 from ebtop.model.snapshot import Playback
 from ebtop.record.reader import Recording, RecordingError
+from ebtop.source import recordedprocess
 from ebtop.source.fit import Fit, UnfitError
 from ebtop.tick import (
     Command,
@@ -268,12 +269,17 @@ class ReplaySource:
                     state = ToolState(command.tool, Phase.FAILED, reason="this recording has nothing of it")
                 yield state
             case Resolve():
-                found = self._recording.latest("ProcessDetails", self.now(), str(command.pid))
-                yield found or ProcessDetails(command.pid, alive=False)
+                yield self._process(command.pid)
             case SetFocus() | TakeStacks():
                 yield Notice(_NO_FOCUS)
             case Stop():
                 self.close()
+
+    def _process(self, pid: int) -> Message:
+        now = self.now()
+        found = self._recording.latest("ProcessDetails", now, str(pid))
+        told = found or recordedprocess.details(self._recording, list(self._tools.values()), pid, now)
+        return told or ProcessDetails(pid, alive=False)
 
 
 def _parts(message: Message) -> Iterator[Message]:
