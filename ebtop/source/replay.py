@@ -183,7 +183,7 @@ class ReplaySource:
                     said, coming = time, self._after(time)
                     ahead = next(coming, None)
                 case _Idle():
-                    self._look_over(self._overlooked.popleft())
+                    yield from self._look_over(self._overlooked.popleft())
                 case _Due() if ahead:
                     said, message = ahead
                     yield message
@@ -217,10 +217,13 @@ class ReplaySource:
                     return _Idle()
                 waited = not head.changed.wait(left)
 
-    def _look_over(self, tool: str) -> None:
-        """When how much happened, from where it is known."""
+    def _look_over(self, tool: str) -> Iterator[Message]:
+        """When how much happened, from where it is known. Its state is said again, so that the screen looks at it."""
         known = self._activity.get(tool, ())
         self._activity[tool] = (*known, *self._recording.moments(tool, known[-1].end if known else 0))
+        state = self._recording.states.get(tool)
+        if state is not None and self._is_news(state):
+            yield state
 
     def _go_on(self) -> Iterator[Message]:
         """How far the recording reaches by now."""
