@@ -44,9 +44,7 @@ def test_a_kernel_thread_goes_by_its_name_in_brackets() -> None:
     assert shown.cells(0, ["argv"]) == [("[kswapd0]", "dim")]
 
 
-@pytest.mark.parametrize(
-    ("code", "said"), [(0, "p5 (ended)"), (3, "p5 (ended, 3)"), (137, "p5 (ended by signal 9)")]
-)
+@pytest.mark.parametrize(("code", "said"), [(0, "p5 (ended)"), (3, "p5 (ended, 3)"), (137, "p5 (ended by signal 9)")])
 def test_who_ended_says_how(code: int, said: str) -> None:
     ended = process(5, state=b"X", exits=1, exit_code=code)
     assert texts(model(ended), 0, "argv", "rss", "threads") == [said, "-", "-"]
