@@ -110,7 +110,7 @@ TOOL = Tool(
         Column("io_latency_ns", "IO LAT", Type.DURATION, "mean time of a block device's operation", 8, rank=7,
                derive=mean_io),
         Column("rss", "RSS", Type.BYTES, "memory that is resident", 7, rank=5),
-        Column("threads", "THR", Type.INT, "threads", 4, rank=8),
+        Column("threads", "THR", Type.COUNT, "threads", 4, rank=8),
         Column("state", "S", Type.TEXT, "R runs, S sleeps, D waits for a device, Z a zombie, X gone", 1, rank=8),
         Column("age_ns", "AGE", Type.DURATION, "since it was started", 7, rank=7),
         Column("voluntary", "VCSW/s", Type.COUNT, "voluntary context switches", 7, hidden=True, rate=True),
