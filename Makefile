@@ -26,13 +26,10 @@ setup: $(VENV)/.setup
 run: $(VENV)/.setup
 	@$(SUDO) $(BIN)/ebtop $(ARGS)
 
+# Exit code 5 of pytest: ARGS chose tests of the other half only.
 test: $(VENV)/.test
-ifeq ($(SUDO),)
-	$(BIN)/python -m pytest $(ARGS)
-else
-	$(BIN)/python -m pytest -m "not kernel" $(ARGS)
-	$(SUDO) PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m pytest -m kernel -p no:cacheprovider $(ARGS)
-endif
+	$(BIN)/python -m pytest -m "not kernel" -n auto --dist worksteal $(ARGS) || [ $$? = 5 ]
+	$(SUDO) PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m pytest -m kernel -p no:cacheprovider $(ARGS) || [ $$? = 5 ]
 
 # Not as root: nothing here needs it, and whoever owns the cache of kernels can remove it.
 test-vm: $(VENV)/.vm

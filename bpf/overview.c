@@ -15,6 +15,7 @@
 #define WAITS 24
 #define SLOTS 32768
 #define TASK_DEAD 0x80
+#define PF_EXITING 0x00000004
 #define PF_KTHREAD 0x00200000
 #define TCP_SYN_SENT 2
 #define TCP_CLOSE 7
@@ -214,7 +215,7 @@ static __always_inline int left(void *ctx, void *task) {
         slot->counts.wait[bucket]++;
     if (state_of(task) & TASK_DEAD)
         ended(ctx, slot, task);
-    else
+    else if (!(KLOAD(task, task_struct, flags) & PF_EXITING)) /* who exits has left the focus already */
         slot->focused = current_in_rule(slot->pid);
     return 0;
 }

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,13 +39,16 @@ def open_output(path: str) -> BinaryIO:
 def new_output(path: str) -> Iterator[BinaryIO]:
     """A file that was not there, with mode 0600; one that cannot be written whole is removed. Raises OSError."""
     fd = os.open(path, _FLAGS | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
+    with ExitStack() as unless_all_is_well:
+        unless_all_is_well.callback(_remove, path)
         with os.fdopen(fd, "wb", buffering=1 << 20) as stream:
             yield stream
-    except BaseException:
-        with suppress(OSError):
-            Path(path).unlink()
-        raise
+        unless_all_is_well.pop_all()
+
+
+def _remove(path: str) -> None:
+    with suppress(OSError):
+        Path(path).unlink()
 
 
 def _refuse_a_trap(fd: int, path: str) -> None:

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* The record of stacks.h: innermost frames first; sizes in bytes, below 0 for a part that could not be walked. */
+/* The record of stacks.h: innermost frames first; sizes in bytes, 0 or less for a part that could not be walked, as the
+ * kernel's at plain tracepoints of system calls (Linux 6.1).
+ */
 #pragma once
 #include "user_frame.h"
 

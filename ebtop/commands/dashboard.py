@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 NAME = "dashboard"
 HELP = "top for what /proc cannot show: a live dashboard fed by eBPF"
 EPILOG = (
-    "Other verbs: ebtop run TOOL, ebtop record, ebtop replay FILE, ebtop tools, ebtop doctor; each has --help. "
-    "After -- comes a command to watch."
+    "Other verbs: ebtop run TOOL, ebtop record, ebtop replay FILE, ebtop demo, ebtop export FILE, ebtop tools, "
+    "ebtop doctor; each has --help. After -- comes a command to watch."
 )
 INTERVAL_S = 1.0
 BACKLOG = 256 << 20

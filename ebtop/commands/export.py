@@ -105,9 +105,10 @@ class Export:
             if name in unknown or not known:
                 raise UsageError(f"this ebtop does not know {', '.join(unknown)}, whose recording this is")
             say(f"left out, as this ebtop does not know them: {', '.join(unknown)}")
-        fit = [tool for tool in fitting(known, format_) if name in {None, tool.name}]
+        states = self._recording.states
+        fit = [t for t in fitting(known, format_) if t.name == name] if name else fitting(known, format_, states)
         if not fit:
-            whose = [tool.name for tool in fitting(known, format_)]
+            whose = [tool.name for tool in fitting(known, format_, states)]
             other = f"--tool {' or '.join(whose)} has some" if whose else "json and csv fit every tool"
             raise UsageError(f"{format_} is for stacks, of which {name or 'the recording'} has none; {other}")
         if len(fit) > 1 and format_ != "json":

@@ -167,7 +167,7 @@ class Record:
         return self._session.code
 
     def _read(self) -> None:
-        from ebtop.tick import Gone, Notice, Tick, ToolState, Vitals
+        from ebtop.tick import Tick, ToolState, Vitals
 
         settle()
         for message in self._source.messages():
@@ -179,12 +179,8 @@ class Record:
                     self._tick(message)
                 case Vitals():  # the last word of an interval
                     self._commit()
-                case Notice(text=text, error=True):
-                    self._session.give_up(text, arguments.USAGE)
-                case Notice(text=text):
-                    say(text)
-                case Gone(reason=reason) if reason:
-                    self._session.give_up(reason, arguments.CANNOT_RUN)
+                case _:
+                    self._session.heed(message)
 
     def _tool_state(self, state: ToolState) -> None:
         from ebtop.tick import Phase

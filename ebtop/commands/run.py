@@ -204,7 +204,7 @@ class Run:
         return self._session.code
 
     def _read(self) -> None:
-        from ebtop.tick import Gone, Notice, Tick, ToolState
+        from ebtop.tick import Tick, ToolState
 
         settle()
         for message in self._source.messages():
@@ -213,12 +213,8 @@ class Run:
                     self._tool_state(message)
                 case Tick():
                     self._tick(message)
-                case Notice(text=text, error=True):
-                    self._session.give_up(text, arguments.USAGE)
-                case Notice(text=text):
-                    say(text)
-                case Gone(reason=reason) if reason:
-                    self._session.give_up(reason, arguments.CANNOT_RUN)
+                case _:
+                    self._session.heed(message)
 
     def _tool_state(self, state: ToolState) -> None:
         from ebtop.tick import Phase

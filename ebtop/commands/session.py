@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ebtop import arguments
 from ebtop.endings import SIGNALS
 
 if TYPE_CHECKING:
     from ebtop.heldcommand import HeldCommand
     from ebtop.source.live import LiveSource
-    from ebtop.tick import Focus, ToolState
+    from ebtop.tick import Focus, Message, ToolState
 
 
 class Session:
@@ -54,6 +55,18 @@ class Session:
         from ebtop.tick import Stop
 
         self.source.send(Stop())
+
+    def heed(self, message: Message) -> None:
+        """What is neither data nor a tool's state: something to say, or why it is over."""
+        from ebtop.tick import Gone, Notice
+
+        match message:
+            case Notice(text=text, error=True):
+                self.give_up(text, arguments.USAGE)
+            case Notice(text=text):
+                say(text)
+            case Gone(reason=reason) if reason:
+                self.give_up(reason, arguments.CANNOT_RUN)
 
     def give_up(self, reason: str, code: int) -> None:
         """Say why, once, and end."""

@@ -94,6 +94,11 @@ def count_stacks(ticks: Iterable[Tick], tool: Tool, names: Names, states: Mappin
     return counter.counts()
 
 
-def fitting(tools: Sequence[Tool], format_: str) -> list[Tool]:
-    """Those of the tools whose data have that form."""
-    return [tool for tool in tools if format_ not in STACK_FORMATS or has_stacks(tool)]
+def fitting(tools: Sequence[Tool], format_: str, states: Mapping[str, ToolState] | None = None) -> list[Tool]:
+    """Those of the tools whose data can have that form; with their states, those that do, as far as these tell."""
+    if format_ not in STACK_FORMATS:
+        return list(tools)
+    able = [tool for tool in tools if has_stacks(tool)]
+    if states is None:
+        return able
+    return [t for t in able if t.kind is Kind.STACKS or ((state := states.get(t.name)) is not None and state.stacks)]

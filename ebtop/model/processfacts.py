@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from ebtop.model.activity import Moment
 from ebtop.model.doing import Doing, doing
-from ebtop.model.format import cell
+from ebtop.model.format import rated
 from ebtop.model.kin import Child, Known, Lineage, children, known
 from ebtop.model.narrow import PARENT, PID, Narrow
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
-from ebtop.model.window import SECOND_NS
+from ebtop.model.window import SECOND_NS, spanned
 from ebtop.tick import Ancestor
 from ebtop.tool import Kind, values
 
@@ -68,7 +68,8 @@ def _figures(snapshot: ToolSnapshot, pid: int) -> Sequence[tuple[str, str]]:
     rows = snapshot.ticks[-1].rows
     rows = rows[rows[PID] == pid][-1:] if PID in (rows.dtype.names or ()) else rows[:0]
     columns = [c for c in snapshot.tool.columns if c.key not in _NAMED and not c.hidden] if len(rows) else []
-    return [(c.title.lower(), cell(c, values(c, rows, snapshot.names)[0])) for c in columns]
+    seconds = max(spanned(snapshot.ticks[-1:]), 1e-6)
+    return [(c.title.lower(), rated(c, values(c, rows, snapshot.names)[0], seconds)) for c in columns]
 
 
 def _activity(snapshots: Sequence[ToolSnapshot]) -> tuple[Moment, ...]:

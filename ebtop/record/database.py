@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 import struct
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -40,16 +41,15 @@ def connect(path: Path) -> sqlite3.Connection:
 def _connected(path: Path, more: str) -> sqlite3.Connection:
     uri = f"file:{quote(os.fsencode(path.absolute()))}?mode=ro{more}"
     database = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=2.0, check_same_thread=False)
-    try:
+    with ExitStack() as unless_all_is_well:
+        unless_all_is_well.callback(database.close)
         for limit, value in _LIMITS.items():
             database.setlimit(limit, value)
         database.text_factory = _text
         for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON", "mmap_size = 0"):
             database.execute(f"PRAGMA {pragma}")
         database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except BaseException:
-        database.close()
-        raise
+        unless_all_is_well.pop_all()
     return database
 
 

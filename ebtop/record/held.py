@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from heapq import merge
 from operator import attrgetter
@@ -21,13 +22,12 @@ def save(path: str, snapshot: Snapshot) -> int:
     parts = list(snapshot.tools.values())
     focus = snapshot.vitals.focus if snapshot.vitals else "all"
     writer = RecordingWriter(path, focus=focus, tools=[part.tool for part in parts])
-    try:
+    with ExitStack() as unless_all_is_well:
+        unless_all_is_well.callback(writer.remove)
+        unless_all_is_well.callback(writer.abandon)
         written = _write(writer, snapshot, parts)
         writer.close()
-    except BaseException:
-        writer.abandon()
-        writer.remove()
-        raise
+        unless_all_is_well.pop_all()
     return written
 
 

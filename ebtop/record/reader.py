@@ -74,14 +74,13 @@ class Recording:
         """Raises RecordingError, also where the file is missing or may not be read."""
         self.path = Path(path)
         self._database = connect(self.path)
-        try:
+        with contextlib.ExitStack() as unless_all_is_well:
+            unless_all_is_well.callback(self._database.close)
             self._check_tables()
             self._texts = TextReader(self._database)
             self._batches: dict[str, Table] = {}
             self.meta = self._meta()
-        except BaseException:
-            self._database.close()
-            raise
+            unless_all_is_well.pop_all()
 
     def __enter__(self) -> Self:
         return self

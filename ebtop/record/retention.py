@@ -45,12 +45,13 @@ class Retention:
     def apply(self, tools: Iterable[str]) -> None:
         """Before a commit."""
         before, self.nbytes = self.nbytes, self._used()
-        self._share_size += max(self.nbytes - before, 0)
+        grown = max(self.nbytes - before, 0)
+        self._share_size += grown
         if self._keep.age:
             self._drop(self._first_after(self._newest - self._keep.age), tools)
-        if self._keep.size and self.nbytes > self._keep.size:
-            self._shrink(tools)
-            self._database.execute("PRAGMA incremental_vacuum")
+        if self._keep.size and self.nbytes + grown > self._keep.size:  # the next interval may be as large
+            self._shrink(max(self._keep.size * 15 // 16 - grown, 0), tools)
+            self._database.execute("PRAGMA incremental_vacuum").fetchall()  # a page a step
         self.nbytes = self._used()
         of_age = self._keep.age and self._newest - self._share_began > self._keep.age // _SHARES
         of_size = self._keep.size and self._share_size > self._keep.size // _SHARES
@@ -70,9 +71,9 @@ class Retention:
         """The first tick that ended not before a time."""
         return self._one('SELECT id FROM tick WHERE "end" >= ? ORDER BY "end" LIMIT 1', time)
 
-    def _shrink(self, tools: Iterable[str]) -> None:
+    def _shrink(self, size: int, tools: Iterable[str]) -> None:
         """Step by step, as nobody knows how much a tick takes; the newest stays."""
-        while self._used() > self._keep.size * 15 // 16:
+        while self._used() > size:
             first, last = self._one("SELECT min(id) FROM tick"), self._one("SELECT max(id) FROM tick")
             if first >= last:
                 return

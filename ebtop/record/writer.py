@@ -7,6 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -221,7 +222,8 @@ def _open(path: Path, file: NewFile, keep: Keep) -> sqlite3.Connection:
     }  # fmt: skip
     log = min(_LOG, keep.size // 16) if keep.size else _LOG
     database = sqlite3.connect(path, isolation_level=None, timeout=2.0)
-    try:
+    with ExitStack() as unless_all_is_well:
+        unless_all_is_well.callback(database.close)
         for name, value in settings.items():
             database.execute(f"PRAGMA {name} = {value}")
         database.execute("PRAGMA journal_mode = WAL")
@@ -230,7 +232,5 @@ def _open(path: Path, file: NewFile, keep: Keep) -> sqlite3.Connection:
         database.execute(f"PRAGMA journal_size_limit = {log}")
         database.execute("SELECT count(*) FROM sqlite_master").fetchone()  # the log is opened at that
         file.check()
-    except BaseException:
-        database.close()
-        raise
+        unless_all_is_well.pop_all()
     return database

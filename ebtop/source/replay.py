@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from ebtop.model.activity import Moment
 from ebtop.model.snapshot import Playback
 from ebtop.record.reader import Recording, RecordingError
+from ebtop.source import recordedprocess
 from ebtop.source.fit import Fit, UnfitError
 from ebtop.tick import (
     Command,
@@ -182,7 +183,7 @@ class ReplaySource:
                     said, coming = time, self._after(time)
                     ahead = next(coming, None)
                 case _Idle():
-                    self._look_over(self._overlooked.popleft())
+                    yield from self._look_over(self._overlooked.popleft())
                 case _Due() if ahead:
                     said, message = ahead
                     yield message
@@ -216,10 +217,13 @@ class ReplaySource:
                     return _Idle()
                 waited = not head.changed.wait(left)
 
-    def _look_over(self, tool: str) -> None:
-        """When how much happened, from where it is known."""
+    def _look_over(self, tool: str) -> Iterator[Message]:
+        """When how much happened, from where it is known. Its state is said again, so that the screen looks at it."""
         known = self._activity.get(tool, ())
         self._activity[tool] = (*known, *self._recording.moments(tool, known[-1].end if known else 0))
+        state = self._recording.states.get(tool)
+        if state is not None and self._is_news(state):
+            yield state
 
     def _go_on(self) -> Iterator[Message]:
         """How far the recording reaches by now."""
@@ -268,12 +272,17 @@ class ReplaySource:
                     state = ToolState(command.tool, Phase.FAILED, reason="this recording has nothing of it")
                 yield state
             case Resolve():
-                found = self._recording.latest("ProcessDetails", self.now(), str(command.pid))
-                yield found or ProcessDetails(command.pid, alive=False)
+                yield self._process(command.pid)
             case SetFocus() | TakeStacks():
                 yield Notice(_NO_FOCUS)
             case Stop():
                 self.close()
+
+    def _process(self, pid: int) -> Message:
+        now = self.now()
+        found = self._recording.latest("ProcessDetails", now, str(pid))
+        told = found or recordedprocess.details(self._recording, list(self._tools.values()), pid, now)
+        return told or ProcessDetails(pid, alive=False)
 
 
 def _parts(message: Message) -> Iterator[Message]:

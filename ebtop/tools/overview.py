@@ -8,15 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ebtop.processrow import FIRST_WAIT_BITS
-from ebtop.tool import Attach, Batch, Column, Kind, Names, Probe, Ring, Slot, Tool, Type, Value, named, text
+from ebtop.tool import Attach, Batch, Column, Kind, Names, Probe, Ring, Slot, Tool, Type, Value, named
 
 
 def argv(batch: Batch, names: Names) -> Sequence[Value]:
-    """The `argv` column: arguments are told once for each process, with a NUL between them; the name in parentheses
-    where there are none, as for kernel threads."""
+    """The `argv` column: arguments are told once for each process, with a NUL between them; None where there are none
+    (kernel threads) or the process had gone before it was asked."""
     known = names.get("argv", {})
-    rows = zip(batch["id"].tolist(), batch["comm"].tolist(), strict=True)
-    return [str(known[key]).split("\0") if key in known else [f"({text(comm)})"] for key, comm in rows]
+    return [str(known[key]).split("\0") if key in known else None for key in batch["id"].tolist()]
 
 
 def mean_io(batch: Batch, _names: Names) -> Sequence[Value]:
@@ -111,7 +110,7 @@ TOOL = Tool(
         Column("io_latency_ns", "IO LAT", Type.DURATION, "mean time of a block device's operation", 8, rank=7,
                derive=mean_io),
         Column("rss", "RSS", Type.BYTES, "memory that is resident", 7, rank=5),
-        Column("threads", "THR", Type.INT, "threads", 4, rank=8),
+        Column("threads", "THR", Type.COUNT, "threads", 4, rank=8),
         Column("state", "S", Type.TEXT, "R runs, S sleeps, D waits for a device, Z a zombie, X gone", 1, rank=8),
         Column("age_ns", "AGE", Type.DURATION, "since it was started", 7, rank=7),
         Column("voluntary", "VCSW/s", Type.COUNT, "voluntary context switches", 7, hidden=True, rate=True),

@@ -122,7 +122,7 @@ def _who(process: ProcessDetails) -> Iterator[tuple[str, str]]:
 
 
 def _rights(process: ProcessDetails) -> Iterator[tuple[str, str]]:
-    if process.uid is not None:
+    if process.gid is not None:  # /proc was asked, and answered
         yield "capabilities", capabilities(process)
     if process.namespaces:
         own = [n for n in process.namespaces if not n.shared]

@@ -248,7 +248,7 @@ class ProcessesView(ToolView, can_focus=False):
         column = self.tool.column(key) if key else None
         if column is not None:
             again = key == self.sought.sort
-            down = not self.sought.descending if again else column.type in DESCENDING_FIRST or column.key == "threads"
+            down = not self.sought.descending if again else column.type in DESCENDING_FIRST
             self.want(replace(self.sought, sort=column.key, descending=down))
 
     @on(Table.HeadingClicked)

@@ -118,7 +118,8 @@ class ProcessModel:
         column = self._columns.get("argv")
         (words,) = values(column, one, self.found.names) if column else (None,)
         if not isinstance(words, list) or not words:
-            return sanitise(text(one["comm"][0]))
+            name = sanitise(text(one["comm"][0]))
+            return f"[{name}]" if one["kind"][0] else name  # kernel threads as ps has them
         path, blank, rest = words[0].partition(" ")  # of who writes its own title, all is one word
         program = (path.rpartition("/")[2] or path) + blank + rest
         # Each word takes a cell at least: more of them than any screen is wide need not be looked at.

@@ -19,6 +19,7 @@ from tests.bench import (
     figures_record,
     figures_rest,
     figures_scheduling,
+    figures_soak,
     figures_startup,
     machine,
     plot,
@@ -46,6 +47,8 @@ GROUPS: Mapping[str, Group] = {
     "keys": figures_growth.growth_with_keys,
     "history": figures_growth.growth_with_history,
 }
+LONG: Mapping[str, Group] = {"soak": figures_soak.soak}
+"""Only measured when named: they take too long."""
 RESULTS = Path(__file__).parents[2] / "bench-results"
 
 
@@ -57,8 +60,8 @@ def main() -> int:
     if arguments.redraw:
         _draw(json.loads((arguments.output / "bench.json").read_text()), plots)
         return 0
-    if unknown := [name for name in arguments.groups if name not in GROUPS]:
-        parser.error(f"no group {unknown[0]!r}; there are {', '.join(GROUPS)}")
+    if unknown := [name for name in arguments.groups if name not in {**GROUPS, **LONG}]:
+        parser.error(f"no group {unknown[0]!r}; there are {', '.join([*GROUPS, *LONG])}")
     if os.geteuid() != 0:
         print("Tracing needs root: sudo make bench", file=sys.stderr)
         return 3
@@ -69,7 +72,8 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench", description="Measure ebtop beside other tracers.")
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}; all by default")
+    groups = f"of {', '.join(GROUPS)}, all of them by default; and {', '.join(LONG)}"
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=groups)
     parser.add_argument("--rounds", type=int, default=3, help="how often each tracer is measured (3)")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the loads (1.0); small ones are noisy")
     parser.add_argument("--wait", type=float, default=120, metavar="S", help="for other tracers to end (120)")
@@ -85,7 +89,7 @@ def _measure(groups: list[str], plan: Plan, output: Path, plots: list[Path]) -> 
     for name in groups:
         print(f"{name} ...", file=sys.stderr, flush=True)
         start = time.monotonic()
-        for figure in GROUPS[name](plan):
+        for figure in {**GROUPS, **LONG}[name](plan):
             figures.append(figure)
             print(f"{figure.markdown()}\n", flush=True)
             _draw(report.write(figures, about, output), plots)

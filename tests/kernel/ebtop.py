@@ -104,6 +104,6 @@ class Background:
             return Output(lines)
 
 
-def run(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
+def run(*args: str, timeout: float = 60, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run ebtop with arguments, to its end."""
-    return subprocess.run([*EBTOP, *args], capture_output=True, text=True, timeout=60, check=False, **options)
+    return subprocess.run([*EBTOP, *args], capture_output=True, text=True, timeout=timeout, check=False, **options)

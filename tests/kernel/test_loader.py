@@ -55,7 +55,7 @@ def built(*alternatives: Probe) -> Loaded:
     headers = str(write_tree(offsets_header(kernel, [TEXT])))
     compilers = Compilers(1)
     slots = [("place", [[probe] for probe in alternatives])]
-    types = {probe.target: kernel.tracepoint_id(probe.target) for probe in alternatives}
+    types = {str(probe): kernel.tracepoint_id(probe.target) for probe in alternatives}
     compilers.ask(Request("x", TEXT, slots, {}, headers, [], ["hits"], types=types), {})
     readable, _, _ = select.select(compilers.filenos(), [], [], 60)
     [(_name, loaded)] = compilers.collect(readable)
@@ -91,7 +91,7 @@ def test_a_typed_tracepoint_runs() -> None:
 @pytest.mark.parametrize(
     ("probe", "reason"),
     [
-        (Probe(Attach.TP_BTF, "no_such_tracepoint", "typed"), "this kernel's BTF has no tracepoint no_such_tracepoint"),
+        (Probe(Attach.TP_BTF, "no_such_tracepoint", "typed"), "this kernel's BTF has no tp_btf:no_such_tracepoint"),
         (Probe(Attach.TP_BTF, "sched_switch", "far"), "cannot load far: .*context"),
     ],
 )

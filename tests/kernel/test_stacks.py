@@ -96,7 +96,8 @@ def test_execs_that_succeed_and_that_fail(tmp_path: Path, way: str) -> None:
     assert counted(done) == expected("exec_it", 53, 31)
     assert counted(failed) == expected("exec_it", 11, 3)
     assert found.summary["lost"] == 0
-    assert all(map(entered, [*done, *failed]))
+    # Linux 6.1 gives programs at plain tracepoints of system calls the program's part only; 6.18 gives both.
+    assert all(not event["kstack"] or entered(event) for event in [*done, *failed])
 
 
 def test_a_thread_that_execs_becomes_the_first_of_its_process(tmp_path: Path) -> None:

@@ -41,6 +41,14 @@ done
 """
 CONNECT = 'while :; do "$CONNECTS" 3 2 1 >/dev/null; sleep 0.3; "$CONNECTS" 0 3 0 >/dev/null; sleep 0.2; done'
 CONTEND = '"$SWITCHES" contend 5 600 >/dev/null & while :; do sleep 7; "$BURN" 2 >/dev/null; done'
+MORNING = (
+    DEPLOY.replace("while :; do", "(while :; do").replace("sleep 0.2\ndone", "sleep 0.02; done) &")
+    + """
+while :; do "$CONNECTS" 3 2 1 >/dev/null; sleep 0.3; done &
+while :; do "$BURN" 3 >/dev/null; sleep 4; done &
+while :; do dd if=/usr/bin/python3.11 of=copy bs=1M oflag=direct 2>/dev/null; sleep 1; done
+"""
+)
 COMPUTE = """
 while :; do "$BURNXX" 2 >/dev/null; done &
 while :; do head -c 30000000 /usr/bin/python3 /usr/lib/x86_64-linux-gnu/libc.so.6 | gzip -6 >/dev/null; done &
@@ -50,16 +58,21 @@ wait
 
 
 class Scene(NamedTuple):
-    """What a pane is shown with: a shell script, seconds to let it run, then keys, each followed by a second."""
+    """What a pane is shown with: a shell script, seconds to let it run, then keys, each followed by a second. The
+    picture is called `name`, or as the pane is."""
 
     pane: str
     script: str
     seconds: float
     keys: tuple[str, ...] = ()
     focused: bool = True
+    name: str = ""
+    rows: int = 0  # fewer than asked for: who started the workload is nobody's business
 
 
 SCENES = (
+    Scene("overview", MORNING, 30, ("t",)),
+    Scene("opensnoop", MORNING, 20, ("/", "comm=sh path~toml", "\r", "o"), name="process", rows=21),
     Scene("execsnoop", DEPLOY, 8),
     Scene("opensnoop", DEPLOY, 8, ("/", "path~toml", "\r", "\r")),
     Scene("tcpconnect", CONNECT, 10),
@@ -74,7 +87,8 @@ def workload(script: str) -> Iterator[int]:
     programs = {name.upper(): str(loads.build(name)) for name in ("connects", "switches", "burn", "burnxx")}
     environment = {**programs, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
     with tempfile.TemporaryDirectory(prefix="deploy-") as directory:
-        process = subprocess.Popen(["sh", "-c", script], cwd=directory, env=environment, start_new_session=True)
+        Path(directory, "deploy.sh").write_text(script)
+        process = subprocess.Popen(["sh", "deploy.sh"], cwd=directory, env=environment, start_new_session=True)
         try:
             yield process.pid
         finally:
@@ -114,13 +128,14 @@ def main() -> int:
         print("Tracing needs root: sudo make screenshots", file=sys.stderr)
         return 3
     for scene in SCENES:
-        if arguments.panes and scene.pane not in arguments.panes:
+        name = scene.name or scene.pane
+        if arguments.panes and name not in arguments.panes:
             continue
-        print(f"{scene.pane} ...", flush=True)
+        print(f"{name} ...", flush=True)
         with workload(scene.script) as pid:
-            picture = take(scene, pid, arguments.columns, arguments.rows)
-        (arguments.output / f"{scene.pane}.svg").write_text(picture)
-        cairosvg.svg2png(bytestring=picture.encode(), write_to=str(arguments.output / f"{scene.pane}.png"), scale=1.5)
+            picture = take(scene, pid, arguments.columns, scene.rows or arguments.rows)
+        (arguments.output / f"{name}.svg").write_text(picture)
+        cairosvg.svg2png(bytestring=picture.encode(), write_to=str(arguments.output / f"{name}.png"), scale=1.5)
     return 0
 
 

@@ -39,14 +39,12 @@ def test_a_command_is_its_arguments_and_safe_to_draw(argv: str, text: str) -> No
     assert texts(model(process(5), argv={5000: argv}), 0, "argv") == [text]
 
 
-def test_without_arguments_the_name_stands_in_parentheses() -> None:
+def test_a_kernel_thread_goes_by_its_name_in_brackets() -> None:
     shown = model(process(5, comm=b"kswapd0", kind=1))
-    assert shown.cells(0, ["argv"]) == [("(kswapd0)", "dim")]
+    assert shown.cells(0, ["argv"]) == [("[kswapd0]", "dim")]
 
 
-@pytest.mark.parametrize(
-    ("code", "said"), [(0, "(p5) (ended)"), (3, "(p5) (ended, 3)"), (137, "(p5) (ended by signal 9)")]
-)
+@pytest.mark.parametrize(("code", "said"), [(0, "p5 (ended)"), (3, "p5 (ended, 3)"), (137, "p5 (ended by signal 9)")])
 def test_who_ended_says_how(code: int, said: str) -> None:
     ended = process(5, state=b"X", exits=1, exit_code=code)
     assert texts(model(ended), 0, "argv", "rss", "threads") == [said, "-", "-"]
@@ -64,7 +62,7 @@ def test_who_has_gone_is_one_row_and_says_whose_children_they_were() -> None:
     tree = model(*rows, tree=True)
     assert texts(tree, 1, "argv") == ["└ 50 gone, 5.0 ms each: sh, sed, cut …, 2 failed"]
     alone = model(process(5), gone(90, 5, b"a\x1b", 1, cpu_ns=9))
-    assert texts(alone, 0, "pid", "argv") == ["90", r"1 gone ← (p5) 5, 5.0 ms: a\x1b"]
+    assert texts(alone, 0, "pid", "argv") == ["90", r"1 gone ← p5 5, 5.0 ms: a\x1b"]
 
 
 def test_trouble_is_warm_and_nothing_is_dim() -> None:

@@ -18,7 +18,7 @@ from ebtop.tool import Kind, Tool
 from tests.ui import synthetic
 
 TOOLS = registry.tools()
-EXECS = next(t for t in TOOLS if t.row_key)
+EXECS = next(t for t in TOOLS if t.row_key and t.kind is Kind.EVENTS)
 OPENS = next(t for t in TOOLS if t.column("path") and not t.row_key)
 CONNECTS = next(t for t in TOOLS if t.column("daddr"))
 WAITS = next(t for t in TOOLS if t.kind is Kind.HISTOGRAM)

@@ -47,7 +47,7 @@ def test_json_has_every_column_those_that_are_made_from_others_too() -> None:
     assert (one["cpu_ns"], one["disk_bytes"], one["io_latency_ns"]) == (1500 * MS, 120, 3)  # of the interval, in ns
     assert (one["container"], one["cgroup"], one["state"]) == ("web", "/a", "S")
     assert 2048 <= one["wait_p99_ns"] <= 4096
-    assert (idle["argv"], idle["wait_p99_ns"], idle["io_latency_ns"], idle["cgroup"]) == (["(idle)"], None, None, None)
+    assert (idle["argv"], idle["wait_p99_ns"], idle["io_latency_ns"], idle["cgroup"]) == (None, None, None, None)
     assert (folded["count"], folded["failed_exits"], folded["state"], folded["ppid"]) == (3, 1, "X", 5)
 
 

@@ -181,8 +181,9 @@ def test_wrong_usage_is_told_in_one_line(recording: Path, tmp_path: Path) -> Non
     said = refused(2, recording, "--format", "json", "--tool", "nosuch")
     assert all(name in said for name in names)
     assert f"--tool {' or '.join(names)}" in refused(2, recording, "--format", "csv")
-    said = refused(2, recording, "--format", "pprof", "--tool", OPENS.name)
-    assert said == f"pprof is for stacks, of which {OPENS.name} has none; --tool {SAMPLES.name} has some"
+    said = refused(2, recording, "--format", "pprof", "--tool", WAITS.name)
+    assert said == f"pprof is for stacks, of which {WAITS.name} has none; --tool {SAMPLES.name} has some"
+    assert "events carries a stack" in refused(2, recording, "--format", "pprof", "--tool", OPENS.name)
     only = record(tmp_path / "opens.ebtop", [synthetic.running(OPENS), *ticks(OPENS)])
     said = refused(2, only, "--format", "folded")
     assert said == "folded is for stacks, of which the recording has none; json and csv fit every tool"

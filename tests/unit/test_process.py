@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
@@ -37,7 +38,8 @@ def tree() -> Iterator[subprocess.Popen[bytes]]:
         yield child
     finally:
         for pid in (*process.descendants(child.pid), child.pid):
-            os.kill(pid, 9)
+            with contextlib.suppress(ProcessLookupError):  # a shell ends with what it waits for
+                os.kill(pid, 9)
         child.communicate()
 
 

@@ -39,7 +39,7 @@ def session(path: Path, messages: Sequence[Message]) -> tuple[int, Scripted]:
     source = Scripted(messages)
     writer = RecordingWriter(path, tools=TOOLS)
     made = record.Record(writer, cast("Any", source), None, None)
-    return made.go(Focus(), {tool.name: {} for tool in TOOLS}), source
+    return made.go(Focus(), {tool.name: {} for tool in TOOLS}, []), source
 
 
 def failed(tool: str) -> ToolState:

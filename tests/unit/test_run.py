@@ -19,7 +19,7 @@ HISTOGRAM = next(tool for tool in registry.tools() if tool.kind is Kind.HISTOGRA
 
 
 def told(interval: float | None = None, output: str | None = None) -> argparse.Namespace:
-    return argparse.Namespace(interval=interval, output=output, duration=None, format="json", by="all")
+    return argparse.Namespace(interval=interval, output=output, duration=None, format="json", by="all", stacks=False)
 
 
 @pytest.mark.parametrize(("interval", "seconds"), [(None, 1.0), (5.0, 5.0), (0.001, 0.1), (1e7, MOST_INTERVAL_S)])

@@ -36,6 +36,7 @@ WRITES = {  # every place that can create or change a file, and why it is safe
     ("commands/run.py", "Path(os.devnull).open"),
     ("standard.py", "os.open"),  # /dev/null
     ("standard.py", "os.fdopen"),  # the standard streams
+    ("commands/demo.py", "recording.open"),  # in a folder that was made just now, 0700, with the caller's rights
     ("commands/dashboard.py", "tempfile.TemporaryFile"),  # O_TMPFILE, with the caller's rights
 }
 WRITERS = {"write_text", "write_bytes", "touch", "mkdir", "makedirs", "symlink_to", "hardlink_to", "symlink", "link",
