@@ -34,6 +34,8 @@ def tree() -> Iterator[subprocess.Popen[bytes]]:
     )
     assert child.stdout
     child.stdout.readline()
+    while psutil.Process(child.pid).status() != psutil.STATUS_SLEEPING:  # the grandchild's word came first
+        time.sleep(0.001)
     try:
         yield child
     finally:
@@ -96,6 +98,8 @@ def test_children_of_every_thread_and_no_more_than_are_told(monkeypatch) -> None
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout
     child.stdout.readline()
+    while psutil.Process(child.pid).status() != psutil.STATUS_SLEEPING:  # the grandchild's word came first
+        time.sleep(0.001)
     try:
         expected = sorted(c.pid for c in psutil.Process(child.pid).children())
         assert [c.pid for c in process.details(child.pid).children] == expected
@@ -159,6 +163,8 @@ def test_a_name_with_brackets_and_newlines() -> None:
     child = subprocess.Popen(["python3", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout
     child.stdout.readline()
+    while psutil.Process(child.pid).status() != psutil.STATUS_SLEEPING:  # the grandchild's word came first
+        time.sleep(0.001)
     try:
         found = process.details(child.pid)
         assert found.comm == ") R 1 (\n(x"
