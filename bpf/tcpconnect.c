@@ -102,11 +102,17 @@ static __always_inline void report(void *ctx, void *sk, struct attempt *attempt,
     events_submit(ctx, event);
 }
 
-static __always_inline void begin(void *ctx, void *sk) {
-    if (!in_focus())
+/* Has the program that ran before at this change noted it? */
+static __always_inline bool noted(u64 key) {
+    struct attempt *found = attempts.lookup(&key);
+    return found && found->tid == (u32)bpf_get_current_pid_tgid();
+}
+
+static __always_inline void begin(void *ctx, void *sk, bool again) {
+    u64 key = (u64)sk;
+    if (!in_focus() || (again && noted(key)))
         return;
     struct attempt attempt = {};
-    u64 key = (u64)sk;
     attempt_now(ctx, &attempt);
     attempt.dport = bpf_ntohs(KREAD(sk, sock_common, skc_dport));
     if (attempts.update(&key, &attempt))
@@ -134,7 +140,7 @@ static __always_inline void end(void *ctx, void *sk, int state) {
 
 static __always_inline int state_changed(void *ctx, void *sk, int before, int after) {
     if (after == TCP_SYN_SENT)
-        begin(ctx, sk);
+        begin(ctx, sk, false);
     else if (before == TCP_SYN_SENT)
         end(ctx, sk, after == TCP_CLOSE ? TCP_CLOSE : TCP_ESTABLISHED);
     return 0;
@@ -150,12 +156,32 @@ int state_tracepoint(void *ctx) {
 }
 #endif
 
+/* An interrupt in the middle of a program, while it walks a stack, say, is followed by what softirqs have waiting: timers
+ * and packets that change the state of dozens of sockets at once. For none of these changes does the kernel run the
+ * program that has been interrupted. Hence there are two that do the same: the first to see a change deals with it, the
+ * other finds that done. When one is interrupted the other runs, to its end, as softirqs do not interrupt each other.
+ *
+ * That holds for raw tracepoints. Of the programs at plain tracepoints and kprobes, whosoever they are, only one runs at
+ * a time on a CPU, and none while a process reads or writes most kinds of maps.
+ */
+static __always_inline int state_changed_raw(struct bpf_raw_tracepoint_args *ctx, bool again) {
+    void *sk = (void *)ctx->args[0];
+    if (ctx->args[2] != TCP_SYN_SENT)
+        return state_changed(ctx, sk, ctx->args[1], ctx->args[2]);
+    if (KREAD(sk, sock, sk_protocol) == IPPROTO_TCP)
+        begin(ctx, sk, again);
+    return 0;
+}
+
 #ifdef WITH_state_raw
 int state_raw(struct bpf_raw_tracepoint_args *ctx) {
-    void *sk = (void *)ctx->args[0];
-    if (KREAD(sk, sock, sk_protocol) != IPPROTO_TCP)
-        return 0;
-    return state_changed(ctx, sk, ctx->args[1], ctx->args[2]);
+    return state_changed_raw(ctx, false);
+}
+#endif
+
+#ifdef WITH_state_raw_again
+int state_raw_again(struct bpf_raw_tracepoint_args *ctx) {
+    return state_changed_raw(ctx, true);
 }
 #endif
 
