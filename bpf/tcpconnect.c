@@ -72,9 +72,9 @@ static __always_inline void read_addresses(struct connect_event *event, void *sk
 }
 
 /* The call is what the stack belongs to: the answer comes when the task may be doing anything. */
-static __always_inline void attempt_now(void *ctx, struct attempt *attempt) {
+static __always_inline void attempt_now(struct attempt *attempt, u64 stack_id) {
     u64 pid_tgid = bpf_get_current_pid_tgid();
-    attempt->stack_id = stack_if_wanted(ctx); /* before the clock is read: the walk is no part of the connect */
+    attempt->stack_id = stack_id; /* taken before the clock is read: the walk is no part of the connect */
     attempt->ts = bpf_ktime_get_ns();
     attempt->cgroup = bpf_get_current_cgroup_id();
     attempt->pid = pid_tgid >> 32;
@@ -102,17 +102,37 @@ static __always_inline void report(void *ctx, void *sk, struct attempt *attempt,
     events_submit(ctx, event);
 }
 
-static __always_inline void begin(void *ctx, void *sk) {
-    if (!in_focus())
-        return;
+/* Has the program that ran before at this change noted it? */
+static __always_inline bool noted(u64 key) {
+    struct attempt *found = attempts.lookup(&key);
+    return found && found->tid == (u32)bpf_get_current_pid_tgid();
+}
+
+static __always_inline void begin_with(void *sk, u64 stack_id) {
     struct attempt attempt = {};
     u64 key = (u64)sk;
-    attempt_now(ctx, &attempt);
+    attempt_now(&attempt, stack_id);
     attempt.dport = bpf_ntohs(KREAD(sk, sock_common, skc_dport));
     if (attempts.update(&key, &attempt))
         COUNT(lost_map);
     else
         calling.update(&attempt.tid, &key);
+}
+
+static __always_inline void begin(void *ctx, void *sk) {
+    if (in_focus())
+        begin_with(sk, stack_if_wanted(ctx));
+}
+
+/* No interrupt begins a connect, so there is hardly one to begin here: too rare for a walk, which takes a tenth of a
+ * second to compile.
+ */
+static __always_inline void begin_again(void *sk) {
+    if (!in_focus() || noted((u64)sk))
+        return;
+    if (stacks_wanted())
+        COUNT(lost_stack);
+    begin_with(sk, 0);
 }
 
 static __always_inline void end(void *ctx, void *sk, int state) {
@@ -150,12 +170,36 @@ int state_tracepoint(void *ctx) {
 }
 #endif
 
-#ifdef WITH_state_raw
-int state_raw(struct bpf_raw_tracepoint_args *ctx) {
+/* An interrupt in the middle of a program, while it walks a stack, say, is followed by what softirqs have waiting: timers
+ * and packets that change the state of dozens of sockets at once. For none of these changes does the kernel run the
+ * program that has been interrupted. Hence there are two that do the same: the first to see a change deals with it, the
+ * other finds that done. When one is interrupted the other runs, to its end, as softirqs do not interrupt each other.
+ *
+ * That holds for raw tracepoints. Of the programs at plain tracepoints and kprobes, whosoever they are, only one runs at
+ * a time on a CPU, and none while a process reads or writes most kinds of maps.
+ */
+static __always_inline int state_changed_raw(struct bpf_raw_tracepoint_args *ctx, bool again) {
     void *sk = (void *)ctx->args[0];
+    if (ctx->args[2] != TCP_SYN_SENT)
+        return state_changed(ctx, sk, ctx->args[1], ctx->args[2]);
     if (KREAD(sk, sock, sk_protocol) != IPPROTO_TCP)
         return 0;
-    return state_changed(ctx, sk, ctx->args[1], ctx->args[2]);
+    if (again)
+        begin_again(sk);
+    else
+        begin(ctx, sk);
+    return 0;
+}
+
+#ifdef WITH_state_raw
+int state_raw(struct bpf_raw_tracepoint_args *ctx) {
+    return state_changed_raw(ctx, false);
+}
+#endif
+
+#ifdef WITH_state_raw_again
+int state_raw_again(struct bpf_raw_tracepoint_args *ctx) {
+    return state_changed_raw(ctx, true);
 }
 #endif
 
@@ -203,7 +247,7 @@ static __always_inline void refused_at_once(void *ctx, struct pt_regs *regs, s32
     if (to.family != AF_INET && to.family != AF_INET6)
         return;
     struct attempt attempt = {};
-    attempt_now(ctx, &attempt);
+    attempt_now(&attempt, stack_if_wanted(ctx));
     struct connect_event *event = events_reserve();
     if (!event)
         return;

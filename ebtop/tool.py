@@ -96,13 +96,16 @@ class Attach(StrEnum):
 class Probe:
     """An attach point: `kind:target`, and the function of the C program that runs there.
 
-    `optional` probes may be missing (creat(2) does not exist on arm64) without failing their alternative.
+    `optional` probes may be missing (creat(2) does not exist on arm64) without failing their alternative. A function
+    that `stands_in_for` another of its alternative does the same as that one, at the same place, and does it twice if
+    need be: what one of them misses is lost only if the other misses it, too.
     """
 
     kind: Attach
     target: str
     function: str
     optional: bool = False
+    stands_in_for: str = ""
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.target}"

@@ -176,7 +176,7 @@ class Builder:
         for probe in probes:
             error = self._attach(module, probe, attached)
             if not error:
-                names.append(str(probe))
+                names += [str(probe)] if str(probe) not in names else []  # one that stands in for another
                 continue
             self.result.tried.append((str(probe), error))
             if not probe.optional:

@@ -4,7 +4,8 @@ BCC does not see map operations inside macros, so what would be a macro is gener
 NAME_reserve(), NAME_submit(ctx, record) and NAME_discard(record). A wake-up of the reader costs more than the record,
 so only one record in NAME_wake_every of the stream and of a CPU wakes it (a power of two, chosen so that a quarter of
 the ring can fill meanwhile); for the rest the reader comes by its clock. With -DPERF_BUFFER the same names use the perf
-buffer (kernels before 5.8), which has a watermark of its own.
+buffer (kernels before 5.8), which has a watermark of its own. A record is then put together in one of two places of its
+CPU: a program that an interrupt leads to, in the middle of another, must not write over what that one has there.
 """
 
 from __future__ import annotations
@@ -23,16 +24,34 @@ _STREAM = """
 _Static_assert(sizeof(struct {struct}) == {map}_record_size, "ebtop reads struct {struct} with another layout");
 #ifdef PERF_BUFFER
 BPF_PERF_OUTPUT({map});
-BPF_PERCPU_ARRAY({map}_scratch, struct {struct}, 1);
+BPF_PERCPU_ARRAY({map}_scratch, struct {struct}, 2);
+BPF_PERCPU_ARRAY({map}_held, u32, 1);
 
 static __always_inline struct {struct} *{map}_reserve(void) {{
-    int zero = 0;
-    return {map}_scratch.lookup(&zero);
+    u32 zero = 0;
+    u32 *held = {map}_held.lookup(&zero);
+    if (!held)
+        return 0;
+    u32 which = *held;
+    if (which > 1) {{
+        COUNT(lost_ring);
+        return 0;
+    }}
+    *held = which + 1;
+    return {map}_scratch.lookup(&which);
+}}
+
+static __always_inline void {map}_release(void) {{
+    u32 zero = 0;
+    u32 *held = {map}_held.lookup(&zero);
+    if (held)
+        --*held;
 }}
 
 static __always_inline void {map}_submit(void *ctx, struct {struct} *record) {{
     struct counters *counted = my_counters();
     int error = {map}.perf_submit(ctx, record, sizeof(struct {struct}));
+    {map}_release();
     if (counted && error)
         counted->lost_ring++;
     else if (counted)
@@ -40,6 +59,7 @@ static __always_inline void {map}_submit(void *ctx, struct {struct} *record) {{
 }}
 
 static __always_inline void {map}_discard(struct {struct} *record) {{
+    {map}_release();
 }}
 #else
 BPF_RINGBUF_OUTPUT({map}, {map}_pages);

@@ -22,7 +22,7 @@ from ebtop.capture.perfbuffer import PerfReader
 from ebtop.capture.program import Program
 from ebtop.capture.ring import Reader, RingReader
 from ebtop.tick import Cost
-from ebtop.tool import Batch, Tool
+from ebtop.tool import Batch, Tool, probes_of
 
 NO_STACK = "stack missing"
 LOST = ("ring full", "map full", NO_STACK, "slot shared", "memory unreadable")
@@ -36,6 +36,20 @@ def possible_cpus() -> int:
     """How many values a per-CPU map holds for each key."""
     possible = Path("/sys/devices/system/cpu/possible").read_text().strip()
     return int(possible.split("-")[-1].split(",")[-1]) + 1
+
+
+def lost_of_missed(missed: Mapping[str, int], stand_ins: Mapping[str, str]) -> int:
+    """At most so many hits were lost, of how many each function missed so far. `stand_ins`: for whom they do.
+
+    What a function and its stand-in have both missed is among what either has. The totals only grow, so the differences
+    from one tick to the next add up to this; of two differences the less could be too little, as they are not read at
+    the same time.
+    """
+    left = dict(missed)
+    for function, other in stand_ins.items():
+        if function in left and other in left:
+            left[other] = min(left[other], left.pop(function))
+    return sum(left.values())
 
 
 class Rate(NamedTuple):
@@ -74,6 +88,7 @@ class Tracer:
         self._missed = 0
         self._gauged: dict[str, int] = {}
         self._cpus = possible_cpus()
+        self._stand_ins = {p.function: p.stands_in_for for p in probes_of(tool.slots) if p.stands_in_for}
         self._finisher = Finisher()
         self._readers = self._open_readers(program)
         self.histograms = HistogramMaps(tool, loaded.maps) if tool.histogram_map else None
@@ -138,8 +153,9 @@ class Tracer:
         return Taken(pending, cgroups, lost, self._rate)
 
     def _runs(self) -> tuple[int, int, int]:
-        runs = [bpfcall.program_runs(fd) for fd in self.loaded.programs.values()]
-        return sum(ns for ns, _, _ in runs), sum(count for _, count, _ in runs), sum(missed for _, _, missed in runs)
+        runs = {function: bpfcall.program_runs(fd) for function, fd in self.loaded.programs.items()}
+        missed = lost_of_missed({function: missed for function, (_, _, missed) in runs.items()}, self._stand_ins)
+        return sum(ns for ns, _, _ in runs.values()), sum(count for _, count, _ in runs.values()), missed
 
     def _lost(self) -> Counter[str]:
         fd = self.loaded.maps["counters"]

@@ -46,8 +46,11 @@ TOOL = Tool(
         Slot(
             "state",
             (
+                (
+                    Probe(Attach.RAW_TRACEPOINT, "inet_sock_set_state", "state_raw"),
+                    Probe(Attach.RAW_TRACEPOINT, "inet_sock_set_state", "state_raw_again", stands_in_for="state_raw"),
+                ),
                 (Probe(Attach.TRACEPOINT, "sock:inet_sock_set_state", "state_tracepoint"),),
-                (Probe(Attach.RAW_TRACEPOINT, "inet_sock_set_state", "state_raw"),),
                 (Probe(Attach.FENTRY, "tcp_set_state", "state_fentry"),),
                 (Probe(Attach.KPROBE, "tcp_set_state", "state_kprobe"),),
             ),

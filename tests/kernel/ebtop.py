@@ -17,6 +17,7 @@ _TS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
 _TYPES = {"event", "row", "histogram", "stack", "lost", "summary"}
 WAYS = ["", "--perf-buffer", "--attach=tracepoint", "--attach=raw_tracepoint"]
 """Each tool must count the same whichever way its records come."""
+_INTERRUPTED = ["--attach=tracepoint", *(f"--attach=state_{kind}" for kind in ("tracepoint", "fentry", "kprobe"))]
 
 
 class Output:
@@ -37,6 +38,12 @@ class Output:
         self.events = self.of("event")
         assert self.summary["events"] == len(self.events)
         assert self.summary["lost"] == sum(o["lost"] for o in self.of("lost"))
+
+    def lost_in(self, way: str) -> int:
+        """What was lost, without what these ways alone may count: changes of sockets' states come from softirqs, too,
+        and the kernel does not run a program for what interrupts it, whether or not that would have mattered."""
+        reason = "program was running" if way in _INTERRUPTED else ""
+        return sum(o["lost"] for o in self.of("lost") if o["reason"] != reason)
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         """The objects of a type."""

@@ -175,3 +175,28 @@ def test_a_way_to_attach_is_a_kind_or_a_function(word: str) -> None:
     assert way_to_attach(word) == word
     with pytest.raises(argparse.ArgumentTypeError, match="did you mean"):
         way_to_attach(f"{word or 'fentry'}x")
+
+
+def test_who_stands_in_for_another_is_in_its_alternative_at_its_place() -> None:
+    pairs = 0
+    for alternative in (a for tool in registry.tools() for slot in tool.slots for a in slot.alternatives):
+        places = {probe.function: str(probe) for probe in alternative}
+        standing_in = [probe for probe in alternative if probe.stands_in_for]
+        assert all(places[probe.stands_in_for] == str(probe) for probe in standing_in)
+        pairs += len(standing_in)
+    assert pairs
+
+
+@pytest.mark.parametrize(
+    ("missed", "lost"),
+    [
+        ({"one": 126, "again": 0, "other": 0}, 0),
+        ({"one": 126, "again": 4, "other": 0}, 4),
+        ({"one": 0, "again": 4, "other": 3}, 3),
+        ({"one": 126, "other": 3}, 129),
+        ({"again": 5}, 5),
+        ({}, 0),
+    ],
+)
+def test_what_a_stand_in_has_not_missed_is_not_lost(missed: dict[str, int], lost: int) -> None:
+    assert tracer.lost_of_missed(missed, {"again": "one"}) == lost
