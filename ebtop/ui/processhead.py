@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -223,21 +223,14 @@ def drawn(line: Sequence[Group], width: int, styles: Mapping[str, Style]) -> Tex
 class HeadLine(Line):
     """One of the lines."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, lines: Callable[[int], Sequence[Sequence[Group]]]) -> None:
         super().__init__()
-        self._number = number
-        self._machine: Machine | None = None
-
-    def show(self, machine: Machine | None) -> None:
-        """Say what is so now."""
-        self._machine = machine
-        self.changed()
+        self._number, self._lines = number, lines
 
     def text(self, width: int) -> Text:
         """The line."""
-        if self._machine is None:
-            return Text()
-        return drawn(groups(self._machine, width)[self._number], width, self.styles_by_tone)
+        lines = self._lines(width)
+        return drawn(lines[self._number], width, self.styles_by_tone) if lines else Text()
 
 
 class Head(Vertical):
@@ -247,12 +240,26 @@ class Head(Vertical):
     Head { height: 3; width: 1fr; }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._machine: Machine | None = None
+        self._groups: tuple[int, list[list[Group]]] | None = None
+        self._lines = [HeadLine(number, self._at) for number in range(3)]
+
     def compose(self) -> ComposeResult:
         """The lines."""
-        for number in range(3):
-            yield HeadLine(number)
+        yield from self._lines
 
     def show(self, machine: Machine | None) -> None:
         """Say what is so now."""
-        for line in self.query(HeadLine):
-            line.show(machine)
+        self._machine, self._groups = machine, None
+        for line in self._lines:
+            line.changed()
+
+    def _at(self, width: int) -> Sequence[Sequence[Group]]:
+        """What all of them say, which depends on each other: what stands below each other begins there."""
+        if self._machine is None:
+            return ()
+        if self._groups is None or self._groups[0] != width:
+            self._groups = width, groups(self._machine, width)
+        return self._groups[1]

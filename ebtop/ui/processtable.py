@@ -44,10 +44,20 @@ class Totals(Widget):
     def __init__(self, table: ProcessTable) -> None:
         super().__init__()
         self._table = table
+        self._drawn: Strip | None = None
+
+    def changed(self) -> None:
+        """The sums may have changed: draw them again if so."""
+        if self._drawn != self._line():
+            self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """The sums."""
         del y
+        self._drawn = strip = self._line()
+        return strip
+
+    def _line(self) -> Strip:
         model = self._table.model
         if not isinstance(model, ProcessModel):
             return Strip.blank(self.size.width, self.rich_style)
