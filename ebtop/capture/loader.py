@@ -19,7 +19,7 @@ from typing import Self
 from ebtop import capability
 from ebtop.capture import bcclib
 from ebtop.capture.bcclib import Bcc, BccError, Compiled
-from ebtop.tool import Attach, Probe
+from ebtop.probe import Attach, Probe
 
 IDLE_S = 1.0
 FDS_AT_ONCE = 200
