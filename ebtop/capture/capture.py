@@ -7,6 +7,7 @@ that may take long (symbols, writing to a slow reader), so the second is never l
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import socket
@@ -34,7 +35,7 @@ from ebtop.capture.tasks import Tasks
 from ebtop.capture.ticks import TickMaker
 from ebtop.capture.tracer import Tracer, tool_defines, wanted_maps
 from ebtop.capture.vitals import OwnCost, vitals
-from ebtop.memory import settle
+from ebtop.memory import settle, trim
 from ebtop.namespaces import nested_pids
 from ebtop.resolve.symbols import Symbolizer
 from ebtop.source.settings import Settings
@@ -58,6 +59,8 @@ from ebtop.tick import (
 from ebtop.tool import Attach, Kind, Probe, Slot, Tool, probes_of
 
 _FIRST_TICK_S = 0.03
+_SETTLED_S = 3.0
+"""So long after a tool has begun, the symbols that its first ticks needed have been read."""
 _MOST_WAITING = 256
 """Commands; whoever sends faster has to wait."""
 _FOLLOW = "focus"
@@ -87,6 +90,7 @@ class Capture:
         self._following: Loaded | None = None
         self._stopping = False
         self._reason = ""
+        self._settled_at = math.inf  # when what a start takes for a while can be given back
         self._poll = select.epoll()
         self._no_tracefs = tracefs.ensure()
         self._kernel = kerneltypes.learn()
@@ -272,6 +276,7 @@ class Capture:
             self._switch_stacks(self._running[name], on=True)
             self._symbols.learn_running()
         self._output.send(self._running[name].state)
+        self._settled_at = time.monotonic() + _SETTLED_S
         return True
 
     def _maker(self, tracer: Tracer, tasks: Tasks | None) -> TickMaker:
@@ -345,10 +350,14 @@ class Capture:
         self._arena.trim()
         self._focus.forget_the_dead()
         timed_s = self._stopwatch.stop()
-        for running in self._running.values():
-            self._send_tick(running, timed_s)
-        for message in self._vitals():
-            self._output.send(message)
+        with self._output.together():
+            for running in self._running.values():
+                self._send_tick(running, timed_s)
+            for message in self._vitals():
+                self._output.send(message)
+        if self._settled_at < time.monotonic():
+            self._settled_at = math.inf
+            trim()
 
     def _send_tick(self, running: Running, timed_s: float = 0.0) -> None:
         start, running.since = running.since, time.time_ns()
