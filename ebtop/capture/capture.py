@@ -7,7 +7,6 @@ that may take long (symbols, writing to a slow reader), so the second is never l
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import select
 import socket
@@ -35,7 +34,7 @@ from ebtop.capture.tasks import Tasks
 from ebtop.capture.ticks import TickMaker
 from ebtop.capture.tracer import Tracer, tool_defines, wanted_maps
 from ebtop.capture.vitals import OwnCost, vitals
-from ebtop.memory import settle, trim
+from ebtop.memory import settle
 from ebtop.namespaces import nested_pids
 from ebtop.resolve.symbols import Symbolizer
 from ebtop.source.settings import Settings
@@ -59,8 +58,6 @@ from ebtop.tick import (
 from ebtop.tool import Attach, Kind, Probe, Slot, Tool, probes_of
 
 _FIRST_TICK_S = 0.03
-_SETTLED_S = 3.0
-"""So long after a tool has begun, the symbols that its first ticks needed have been read."""
 _MOST_WAITING = 256
 """Commands; whoever sends faster has to wait."""
 _FOLLOW = "focus"
@@ -90,7 +87,6 @@ class Capture:
         self._following: Loaded | None = None
         self._stopping = False
         self._reason = ""
-        self._settled_at = math.inf  # when what a start takes for a while can be given back
         self._poll = select.epoll()
         self._no_tracefs = tracefs.ensure()
         self._kernel = kerneltypes.learn()
@@ -276,7 +272,6 @@ class Capture:
             self._switch_stacks(self._running[name], on=True)
             self._symbols.learn_running()
         self._output.send(self._running[name].state)
-        self._settled_at = time.monotonic() + _SETTLED_S
         return True
 
     def _maker(self, tracer: Tracer, tasks: Tasks | None) -> TickMaker:
@@ -355,9 +350,6 @@ class Capture:
                 self._send_tick(running, timed_s)
             for message in self._vitals():
                 self._output.send(message)
-        if self._settled_at < time.monotonic():
-            self._settled_at = math.inf
-            trim()
 
     def _send_tick(self, running: Running, timed_s: float = 0.0) -> None:
         start, running.since = running.since, time.time_ns()

@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Iterable
 
-from ebtop.memory import pss
+from ebtop.memory import pss, trim
 from ebtop.tick import Vitals
 
 _PSS_AFTER_S, _PSS_EVERY_S = 5.0, 60.0
@@ -35,6 +35,8 @@ class OwnCost:
         """Of this process and `others`, as of when it was last looked at."""
         if time.monotonic() - self._pss_at >= self._pss_next_s:
             self._pss_at = time.monotonic()
+            if self._pss_next_s:
+                trim()  # what is free is not what we need
             self._pss_next_s = min(max(2 * self._pss_next_s, _PSS_AFTER_S), _PSS_EVERY_S)
             self.screen_pss = pss(self._screen_pid) if self._screen_pid else 0
             self._pss = sum(pss(pid) for pid in (os.getpid(), *others) if pid)

@@ -69,7 +69,7 @@ def cpu(machine: Machine, width: int) -> Group:
     share = machine.now.cpu
     now = f"{share * 100:.0f} %" if math.isfinite(share) else NOTHING
     return Group(0, (
-        Piece("cpu ", "dim"), Piece(sparkline(machine.line("cpu"), width, most=1.0), "trend"), _figure(now, 6),
+        Piece("cpu ", "dim"), Piece(sparkline(machine.line("cpu", width), width, most=1.0), "trend"), _figure(now, 6),
         Piece(f" of {many}" if many else "", "dim"), _marked(machine, "cpu"),
     ))  # fmt: skip
 
@@ -130,7 +130,7 @@ def load(machine: Machine) -> Group:
 def execs(machine: Machine, width: int) -> Group:
     """Programs started."""
     return Group(0, (
-        Piece("exec/s ", "dim"), Piece(sparkline(machine.line("execs"), width), "trend"),
+        Piece("exec/s ", "dim"), Piece(sparkline(machine.line("execs", width), width), "trend"),
         _figure(counted(machine.now.execs), 6), _marked(machine, "execs"),
     ))  # fmt: skip
 
