@@ -16,6 +16,7 @@ from ebtop.model.format import NOTHING, counted, duration, nbytes
 from ebtop.model.machine import PRESSURE, Machine, cpus
 from ebtop.ui.line import Line
 from ebtop.ui.sparkline import sparkline
+from ebtop.ui.still import Still
 
 MARK = "▲"
 _GAP = 3
@@ -233,7 +234,7 @@ class HeadLine(Line):
         return drawn(lines[self._number], width, self.styles_by_tone) if lines else Text()
 
 
-class Head(Vertical):
+class Head(Still, Vertical):
     """All of them."""
 
     DEFAULT_CSS = """

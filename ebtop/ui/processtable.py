@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from ebtop.ui.processmodel import ProcessModel
 from ebtop.ui.ranked import RankedTable
+from ebtop.ui.still import Still
 
 
 class ProcessTable(RankedTable):
@@ -34,7 +35,7 @@ class ProcessTable(RankedTable):
         return 0 if self._following else self._top
 
 
-class Totals(Widget):
+class Totals(Still, Widget):
     """A line below the table, in its columns: what all rows add up to."""
 
     DEFAULT_CSS = """

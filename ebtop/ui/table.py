@@ -15,6 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from ebtop.ui.cells import GUTTER, LEAST_LAST, Cell, Heading, fitting, padded
+from ebtop.ui.still import Still
 
 _MOST_STRIPS = 2000
 
@@ -48,7 +49,7 @@ def _alike(one: Strip | None, other: Strip) -> bool:
     return one is other or one == other
 
 
-class Table(ScrollView, can_focus=True):
+class Table(Still, ScrollView, can_focus=True):
     """Shows a Model."""
 
     DEFAULT_CSS = """
