@@ -14,8 +14,8 @@ else:
 
 
 class Still(_Widget):
-    """Stands before the other bases of a widget. Whenever lines change, Textual asks all widgets between the first and the
-    last of them for all of their lines: this one answers with what it said before, until it is refreshed."""
+    """Stands before the other bases of a widget. Whenever lines change, Textual asks all widgets between the first
+    and the last of them for all of their lines: this one answers with what it said before, until it is refreshed."""
 
     _rendered: tuple[Region, list[Strip]] | None = None
 
