@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ebtop.processrow import KEYFRAME, KEYFRAME_EVERY, ROW
+from ebtop.processrow import KEYFRAME, KEYFRAME_EVERY, ROW, joined
 from ebtop.tick import Tick
 from ebtop.tool import Batch
 
@@ -108,7 +108,7 @@ def census(ticks: Sequence[Tick]) -> Census:
             here = here[rows["state"][here] != GONE]
         kept.append(rows[here])
         passed.append(np.full(len(here), 0 if tick is ticks[-1] else max(ticks[-1].end - tick.end, 0), np.uint64))
-    rows = _as_of(np.concatenate(kept), len(kept[0]) if parts[0][0] is ticks[-1] else 0, np.concatenate(passed))
+    rows = _as_of(joined(kept), len(kept[0]) if parts[0][0] is ticks[-1] else 0, np.concatenate(passed))
     gone = rows["state"] == GONE
     living = np.lexsort((rows["start"], rows["pid"], gone))
     return Census(rows[living], int(np.count_nonzero(~gone)), span)
@@ -167,7 +167,7 @@ def folded(rows: Batch, short: npt.NDArray[np.bool_]) -> Folded:
     keys = np.concatenate([others["id"].astype(np.uint64), fold_keys(folds["ppid"])])
     ends = [*starts[1:].tolist(), len(rest)]
     members = [_named(rest[a:b]) for a, b in zip(starts.tolist(), ends, strict=True)]
-    return Folded(np.concatenate([others, folds]), keys, len(others), members)
+    return Folded(joined([others, folds]), keys, len(others), members)
 
 
 def _named(rows: Batch) -> Sequence[tuple[bytes, int]]:
