@@ -108,9 +108,9 @@ def test_the_length_of_the_interval_is_never_nothing() -> None:
     assert census([odd]).seconds > 0
 
 
-def test_batches_are_joined_as_numpy_joins_them() -> None:
-    """Of one layout or of several, and what is a view of every second row."""
-    rows = batch(process(5), process(6), process(7))
-    assert joined([rows, rows[::2]]).tobytes() == np.concatenate([rows, rows[::2]]).tobytes()
-    wide = rows.astype(WIDE)
-    assert joined([rows, wide]).tobytes() == np.concatenate([rows, wide]).tobytes()
+def test_batches_are_joined_in_the_layout_of_the_first() -> None:
+    """Be they of one layout or of several, whole or every second row."""
+    rows = batch(process(5, wait={3: 2}), process(6), process(7))
+    assert joined([rows, rows[::2]]).tobytes() == rows.tobytes() + rows[::2].tobytes()
+    assert joined([rows, rows.astype(WIDE)]).tobytes() == 2 * rows.tobytes()
+    assert joined([rows.astype(WIDE), rows]).tobytes() == 2 * rows.astype(WIDE).tobytes()
