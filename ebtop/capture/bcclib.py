@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from ebtop.capture.bpfsyscall import ITER, RAW_TP, attach_iterator, attach_typed, load_typed
-from ebtop.tool import Attach, Probe
+from ebtop.probe import Attach, Probe
 
 _PLACES = (
     "/usr/lib/python3/dist-packages",  # Debian, Ubuntu

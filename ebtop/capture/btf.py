@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,7 @@ def _library() -> Any:
 def _declare(lib: Any) -> Any:
     for name, result, args in (
         ("btf__parse", ctypes.c_void_p, [ctypes.c_char_p, ctypes.c_void_p]),
+        ("btf__free", None, [ctypes.c_void_p]),
         ("btf__find_by_name_kind", ctypes.c_int32, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32]),
         ("btf__type_by_id", ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_uint32]),
         ("btf__name_by_offset", ctypes.c_char_p, [ctypes.c_void_p, ctypes.c_uint32]),
@@ -81,6 +83,7 @@ class KernelTypes:
         self._btf = self._lib.btf__parse(path.encode(), None)
         if not self._btf or self._lib.libbpf_get_error(self._btf):
             raise BtfError(f"libbpf cannot read {path}: {os.strerror(ctypes.get_errno() or errno.EINVAL)}")
+        weakref.finalize(self, self._lib.btf__free, self._btf)  # some megabytes
 
     def _type(self, type_id: int) -> _Type:
         address = self._lib.btf__type_by_id(self._btf, type_id)

@@ -68,11 +68,12 @@ class Capture:
     """Everything of the process that traces. `commands` and `output` are file descriptors."""
 
     def __init__(
-        self, settings: Settings, commands: int, output: int, shared: Descriptors, keeper: socket.socket
-    ) -> None:
+        self, settings: Settings, commands: int, output: int, shared: Descriptors, keeper: socket.socket,
+        compilers: Compilers,
+    ) -> None:  # fmt: skip
         self._settings, self._arena = settings, ArenaWriter(shared.write, shared.marks)
         self._output = Writer(output, arena=self._arena)
-        self._compilers = Compilers(most=min(2, len(online_cpus())))
+        self._compilers = compilers
         self._queue: Queue[Command] = Queue(_MOST_WAITING)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._symbols = Symbolizer()
@@ -344,10 +345,11 @@ class Capture:
         self._arena.trim()
         self._focus.forget_the_dead()
         timed_s = self._stopwatch.stop()
-        for running in self._running.values():
-            self._send_tick(running, timed_s)
-        for message in self._vitals():
-            self._output.send(message)
+        with self._output.together():
+            for running in self._running.values():
+                self._send_tick(running, timed_s)
+            for message in self._vitals():
+                self._output.send(message)
 
     def _send_tick(self, running: Running, timed_s: float = 0.0) -> None:
         start, running.since = running.since, time.time_ns()
@@ -367,10 +369,12 @@ _FOLLOW_SLOTS = (
 )
 
 
-def main(settings: str, commands: int, output: int, shared: Descriptors, keeper: socket.socket) -> int:
+def main(
+    settings: str, commands: int, output: int, shared: Descriptors, keeper: socket.socket, compilers: Compilers
+) -> int:
     """Run until told to stop: the process's exit code."""
     try:
-        Capture(Settings.decode(settings), commands, output, shared, keeper).run()
+        Capture(Settings.decode(settings), commands, output, shared, keeper, compilers).run()
     except BrokenPipeError:
         return 0  # nobody reads any more
     finally:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ebtop.capture.loader import Loaded, Request, receive
+from ebtop.capture.loader import Loaded, Request, online_cpus, receive
 
 _ROOM = 1 << 20
 
@@ -65,8 +65,8 @@ class _Job:
 class Compilers:
     """At most `most` processes that compile side by side."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int = 2) -> None:
+        self._most = min(most, len(online_cpus()))
         self._workers: list[_Worker] = [_Worker()]  # imports bcc while its first work is prepared
         self._waiting: deque[_Job] = deque()
 

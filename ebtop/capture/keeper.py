@@ -129,9 +129,12 @@ def _capture(settings: str, commands: int, output: int, shared: Descriptors, kee
     code = 1
     try:
         capability.keep(capability.CAPTURE)
-        from ebtop.capture import capture  # only here: the keeper itself has no use for NumPy
+        from ebtop.capture.compiler import Compilers  # only here: the keeper itself has no use for these
 
-        code = capture.main(settings, commands, output, shared, keeper)
+        compilers = Compilers()  # bcc is imported there while NumPy is imported here
+        from ebtop.capture import capture
+
+        code = capture.main(settings, commands, output, shared, keeper, compilers)
     except BaseException:  # noqa: BLE001  the child must not return into the keeper's loop
         sys.excepthook(*sys.exc_info())
     finally:

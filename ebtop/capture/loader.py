@@ -19,9 +19,11 @@ from typing import Self
 from ebtop import capability
 from ebtop.capture import bcclib
 from ebtop.capture.bcclib import Bcc, BccError, Compiled
-from ebtop.tool import Attach, Probe
+from ebtop.probe import Attach, Probe
 
 IDLE_S = 1.0
+FIRST_S = 20.0
+"""So long the first request is waited for: on a busy machine it takes capture that long to import what it needs."""
 FDS_AT_ONCE = 200
 MESSAGE = 1 << 18
 
@@ -266,7 +268,7 @@ def receive(sock: socket.socket) -> Loaded:
 
 def serve(sock: socket.socket) -> None:
     """Build what is asked for until nothing is for a while, or the other side is gone."""
-    sock.settimeout(IDLE_S)
+    sock.settimeout(FIRST_S)
     bcc: Bcc | None = None
     problem = ""
     try:
@@ -280,6 +282,7 @@ def serve(sock: socket.socket) -> None:
             return
         if not raw:
             return
+        sock.settimeout(IDLE_S)
         request = Request.decode(raw)
         if request.headers:
             os.environ["BCC_KERNEL_SOURCE"] = request.headers

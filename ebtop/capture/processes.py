@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ebtop.processrow import KEYFRAME, KEYFRAME_EVERY, ROW, WAIT_BUCKETS
+from ebtop.processrow import KEYFRAME, KEYFRAME_EVERY, ROW, WAIT_BUCKETS, joined
 from ebtop.tool import Batch
 
 Table = npt.NDArray[np.int64]
@@ -92,14 +92,14 @@ class Processes:
         """The rows (ROW) of the interval that ends at `end` (Unix ns), the arguments of processes that are new, and
         whether these are all there are (KEYFRAME)."""
         threads = self._walk()
-        every = np.concatenate([threads, *ended])
+        every = joined([threads, *ended])
         grown = self._growth(every, threads)
-        rows = np.concatenate([_by_process(every, grown), self._reaped(every)])
+        rows = joined([_by_process(every, grown), self._reaped(every)])
         known = np.isin(rows["id"], self._alive["id"])
         gone = rows["state"] == b"X"
         before, self._alive = self._alive["id"], rows[~gone]
         brief = gone & ~known
-        rows = np.concatenate([rows[~brief], _folded(rows[brief], rows)])
+        rows = joined([rows[~brief], _folded(rows[brief], rows)])
         everyone = self._until_all == 0
         self._until_all = KEYFRAME_EVERY - 1 if everyone else self._until_all - 1
         rows = rows[(rows["focused"] > 0) & (everyone | _news(rows, before))]

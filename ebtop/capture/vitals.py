@@ -8,10 +8,11 @@ import socket
 import time
 from collections.abc import Iterable
 
-from ebtop.memory import pss
+from ebtop.memory import pss, trim
 from ebtop.tick import Vitals
 
-_PSS_EVERY_S = 10.0
+_PSS_AFTER_S, _PSS_EVERY_S = 5.0, 60.0
+"""Looking at memory takes milliseconds. It grows at first: then it is looked at soon, later after twice as long."""
 
 
 class OwnCost:
@@ -22,7 +23,7 @@ class OwnCost:
         self._screen_pid = screen_pid
         self.screen_pss = 0
         self._last = (time.monotonic(), time.process_time())
-        self._pss, self._pss_at = 0, -_PSS_EVERY_S
+        self._pss, self._pss_at, self._pss_next_s = 0, time.monotonic(), 0.0
 
     def cpu(self) -> float:
         """Share of one core since the last call."""
@@ -31,9 +32,12 @@ class OwnCost:
         return (now[1] - before) / max(now[0] - then, 1e-6)
 
     def pss(self, others: Iterable[int]) -> int:
-        """Of this process and `others`, looked at every few seconds as looking is dear."""
-        if time.monotonic() - self._pss_at >= _PSS_EVERY_S:
+        """Of this process and `others`, as of when it was last looked at."""
+        if time.monotonic() - self._pss_at >= self._pss_next_s:
             self._pss_at = time.monotonic()
+            if self._pss_next_s:
+                trim()  # what is free is not what we need
+            self._pss_next_s = min(max(2 * self._pss_next_s, _PSS_AFTER_S), _PSS_EVERY_S)
             self.screen_pss = pss(self._screen_pid) if self._screen_pid else 0
             self._pss = sum(pss(pid) for pid in (os.getpid(), *others) if pid)
         return self._pss

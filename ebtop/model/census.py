@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ebtop.processrow import KEYFRAME, KEYFRAME_EVERY, ROW
+from ebtop.processrow import KEYFRAME, KEYFRAME_EVERY, ROW, joined
 from ebtop.tick import Tick
 from ebtop.tool import Batch
 
@@ -100,26 +100,27 @@ def census(ticks: Sequence[Tick]) -> Census:
         return Census(np.zeros(0, WIDE), 0, span)
     ids = np.concatenate([rows["id"] for _, rows in parts])
     _, first = np.unique(ids, return_index=True)  # of each process the newest row, as the newest tick stands first
-    newest, at = [], 0
-    for tick, rows in parts:
-        here = first[(first >= at) & (first < at + len(rows))] - at
-        newest.append(_as_of(rows[np.sort(here)], tick, ticks[-1]))
-        at += len(rows)
-    rows = np.concatenate(newest)
+    begins = np.cumsum([0, *(len(rows) for _, rows in parts)])
+    kept, passed = [], []
+    for (tick, rows), begin in zip(parts, begins.tolist(), strict=False):
+        here = np.sort(first[(first >= begin) & (first < begin + len(rows))]) - begin
+        if tick is not ticks[-1]:
+            here = here[rows["state"][here] != GONE]
+        kept.append(rows[here])
+        passed.append(np.full(len(here), 0 if tick is ticks[-1] else max(ticks[-1].end - tick.end, 0), np.uint64))
+    rows = _as_of(joined(kept), len(kept[0]) if parts[0][0] is ticks[-1] else 0, np.concatenate(passed))
     gone = rows["state"] == GONE
     living = np.lexsort((rows["start"], rows["pid"], gone))
     return Census(rows[living], int(np.count_nonzero(~gone)), span)
 
 
-def _as_of(rows: Batch, tick: Tick, now: Tick) -> Batch:
-    """The rows of a tick as they are at the end of a later one, in which they have no other."""
-    if tick is now:
-        return rows.astype(WIDE)
-    rows = rows[rows["state"] != GONE].astype(WIDE)
+def _as_of(rows: Batch, new: int, passed_ns: npt.NDArray[np.uint64]) -> Batch:
+    """Rows as they are now (WIDE): the first `new` are of now, the others of as long ago; they did nothing since."""
+    found = rows.astype(WIDE)
     for name in DONE:
-        rows[name] = 0
-    rows["age_ns"] += np.uint64(max(now.end - tick.end, 0))
-    return rows
+        found[name][new:] = 0
+    found["age_ns"] += passed_ns
+    return found
 
 
 def summed(rows: Batch) -> Batch:
@@ -166,7 +167,7 @@ def folded(rows: Batch, short: npt.NDArray[np.bool_]) -> Folded:
     keys = np.concatenate([others["id"].astype(np.uint64), fold_keys(folds["ppid"])])
     ends = [*starts[1:].tolist(), len(rest)]
     members = [_named(rest[a:b]) for a, b in zip(starts.tolist(), ends, strict=True)]
-    return Folded(np.concatenate([others, folds]), keys, len(others), members)
+    return Folded(joined([others, folds]), keys, len(others), members)
 
 
 def _named(rows: Batch) -> Sequence[tuple[bytes, int]]:

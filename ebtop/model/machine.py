@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -98,9 +98,9 @@ class Machine:
     past: Sequence[Figures]
     unusual: frozenset[str]
 
-    def line(self, name: str) -> npt.NDArray[np.float64]:
+    def line(self, name: str, newest: int = SHOWN) -> npt.NDArray[np.float64]:
         """One figure over the past; 0 where it is not known."""
-        return np.nan_to_num(np.array([getattr(each, name) for each in self.past], np.float64))
+        return np.nan_to_num(np.array([getattr(each, name) for each in self.past[-newest:]], np.float64))
 
 
 def unusual(now: Figures, before: Sequence[Figures], gauges: Mapping[str, float]) -> frozenset[str]:
@@ -130,16 +130,26 @@ class MachineReader:
     """Makes the figures of each tick once. For one thread."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[int, int, int], Figures] = {}
+        self._last: tuple[int, int, int] | None = None
+        self._made: dict[tuple[int, int, int], Figures] = {}  # in the order of the ticks
 
     def read(self, ticks: Sequence[Tick]) -> Machine | None:
         """The machine in the last of the ticks (oldest first); None without one."""
         if not ticks:
             return None
-        before, self._made = self._made, {}
-        for tick in ticks[-PAST - 1 :]:
-            found = before.get(key := identity(tick))
-            self._made[key] = found if found is not None else figures(tick)
-        all_ = list(self._made.values())
+        all_ = list(self._figures(ticks[-PAST - 1 :]))
         gauges = ticks[-1].gauges
         return Machine(all_[-1], gauges, all_[-SHOWN:], unusual(all_[-1], all_[:-1], gauges))
+
+    def _figures(self, ticks: Sequence[Tick]) -> Iterable[Figures]:
+        if len(ticks) > 1 and identity(ticks[-2]) == self._last:  # one more, as nearly always
+            self._made[identity(ticks[-1])] = figures(ticks[-1])
+            while len(self._made) > len(ticks):
+                del self._made[next(iter(self._made))]
+        else:
+            before, self._made = self._made, {}
+            for tick in ticks:
+                found = before.get(key := identity(tick))
+                self._made[key] = found if found is not None else figures(tick)
+        self._last = identity(ticks[-1])
+        return self._made.values()

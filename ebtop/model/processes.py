@@ -89,10 +89,26 @@ class Processes:
                 total[name] = own[name]
         return total
 
-    def trend_of(self, line: int, ticks: int) -> Floats:
-        """The trend's figures in the newest ticks, oldest first, of the row as it is drawn."""
-        which = self._below(line) if self.shut(line) else self.order[line : line + 1]
-        keys = self.folded.keys[which]
+    def rows(self, first: int, end: int) -> Batch:
+        """Those of the lines from `first` to before `end`, as `row` has them."""
+        if self.laid is None or not self.closed:
+            return self.folded.rows[self.order[first:end]]
+        return np.concatenate([self.row(line) for line in range(first, min(end, len(self)))])
+
+    def trends(self, first: int, end: int, ticks: int) -> Floats:
+        """The trend's figures of the lines from `first` to before `end`, as rows are drawn: (lines, ticks), the newest
+        last."""
+        keys = self.folded.keys[self.order[first:end]]
+        found = np.zeros((len(keys), len(self.past[-ticks:])))
+        for at, each in enumerate(self.past[-ticks:]):
+            found[:, at] = each.of(keys)
+        for at in range(len(keys)) if self.closed else ():
+            if self.shut(first + at):
+                found[at] = self._trend_below(first + at, ticks)
+        return found
+
+    def _trend_below(self, line: int, ticks: int) -> Floats:
+        keys = self.folded.keys[self._below(line)]
         add = adds_up(self.trend)
         found = (each.of(keys) for each in self.past[-ticks:])
         return np.array([each.sum() if add else each.max() for each in found])

@@ -34,18 +34,18 @@ class KernelSymbols:
         self._loaded_at: float | None = None
         self._data = b""
         self._address = np.empty(0, np.uint64)
-        self._name_at = np.empty(0, np.int64)
+        self._name_at = np.empty(0, np.uint32)
         self._is_text = np.empty(0, np.bool_)
         self.state = ""
 
     def _load(self) -> None:
         self._loaded_at = time.monotonic()
         try:
-            self._data = read_bounded(self._path, _MAX_FILE)
+            data = read_bounded(self._path, _MAX_FILE)
         except OSError as error:
             self.state = f"no kernel symbols: {self._path}: {error.strerror}"
             return
-        self._parse(np.frombuffer(self._data, dtype=np.uint8))
+        self._parse(np.frombuffer(data, dtype=np.uint8))
 
     def _parse(self, data: U8) -> None:
         """All lines at once: addresses have a fixed number of digits, so that they are columns of a matrix."""
@@ -64,8 +64,23 @@ class KernelSymbols:
         self.state = ""
         order = np.argsort(address, kind="stable")
         self._address, starts = address[order], starts[order]
-        self._name_at = starts + _NAME
         self._is_text = np.isin(data[starts + _DIGITS + 1], _TEXT_TYPES)
+        self._keep_names(data, ends, starts)
+
+    def _keep_names(self, data: U8, ends: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]) -> None:
+        """Of the file only what is asked for again: the functions' names with the line ends behind them."""
+        edges = np.zeros(len(data) + 1, np.int8)
+        names = starts[self._is_text] + _NAME
+        edges[names] = 1
+        edges[ends[np.searchsorted(ends, names)] + 1] -= 1
+        kept = np.cumsum(edges[:-1], dtype=np.int8).view(np.bool_)
+        self._data = data[kept].tobytes()
+        ascending = np.argsort(starts)  # names stand in the order of the file
+        lengths = np.zeros(len(starts), np.int64)
+        lengths[self._is_text] = ends[np.searchsorted(ends, names)] + 1 - names
+        behind = np.cumsum(lengths[ascending])
+        self._name_at = np.empty(len(starts), np.uint32)
+        self._name_at[ascending] = behind - lengths[ascending]
 
     def lookup(self, addresses: Sequence[int]) -> list[tuple[str, str]]:
         """(function, module) of each address; module is "kernel" for the kernel itself, name "[unknown]" if unknown.

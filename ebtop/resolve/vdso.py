@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
+from typing import Any
 
 from ebtop.resolve.mappings import Mapping, read_mappings
 
@@ -32,8 +29,13 @@ def vdso_function(mapping: Mapping, address: int) -> str | None:
 def _own_vdso() -> tuple[int, list[tuple[int, int, str]]]:
     """The size and the functions (start, end, name) of the vdso, which is the same in all processes of one kind.
 
-    It comes from the kernel, so a general ELF reader may be let loose on it, as on no other file here.
+    It comes from the kernel, so a general ELF reader may be let loose on it, as on no other file here. To import that
+    takes a while and some megabytes, and few programs are ever seen in there.
     """
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import SymbolTableSection
+
     try:
         mapping = next(m for m in read_mappings(os.getpid()) if m.path == NAME)
         size = mapping.end - mapping.start
@@ -41,13 +43,13 @@ def _own_vdso() -> tuple[int, list[tuple[int, int, str]]]:
             memory.seek(mapping.start)
             image = ELFFile(io.BytesIO(memory.read(min(size, _LIMIT)) or b""))
         symbols = image.get_section_by_name(".dynsym")
-        return size, sorted(_functions(symbols)) if isinstance(symbols, SymbolTableSection) else []
+        return size, sorted(_functions(symbols.iter_symbols())) if isinstance(symbols, SymbolTableSection) else []
     except (OSError, StopIteration, ELFError):
         return 0, []
 
 
-def _functions(symbols: SymbolTableSection) -> Iterator[tuple[int, int, str]]:
-    for symbol in symbols.iter_symbols():
+def _functions(symbols: Iterable[Any]) -> Iterator[tuple[int, int, str]]:
+    for symbol in symbols:
         if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_shndx"] != "SHN_UNDEF":
             start = int(symbol["st_value"])
             yield start, start + int(symbol["st_size"]), str(symbol.name)

@@ -18,6 +18,7 @@ import os
 import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from ebtop import __version__
@@ -65,6 +66,7 @@ _PREFIX = struct.Struct("<IBBHI")
 _LENGTH = struct.Struct("<Q")
 _BEHIND_LENGTH = _PREFIX.size - 4
 _MAX_BUFFERS = 512  # Linux takes 1,024 in one writev(2)
+_MOST_HELD = 1 << 16
 
 Received = TypeVar("Received", Message, Command)
 
@@ -89,7 +91,19 @@ class Writer:
         self._limit = limit
         self._arena = arena
         self._lock = threading.Lock()
+        self._held: list[memoryview | bytes] | None = None
         self._write([_HELLO.pack(_MAGIC, VERSION, __version__.encode())])
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What this thread sends meanwhile is written at the end, at once: each write wakes up who reads. Nobody else
+        may send then."""
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            self._write(held or ())
 
     def send(self, message: Message | Command) -> None:
         """Write one message whole.
@@ -114,6 +128,11 @@ class Writer:
             self._write([prefix + text + _LENGTH.pack(arrays.nbytes)])
 
     def _write(self, buffers: Sequence[memoryview | bytes]) -> None:
+        if self._held is not None:
+            self._held += buffers
+            if sum(memoryview(buffer).nbytes for buffer in self._held) < _MOST_HELD:
+                return
+            buffers, self._held = self._held, []
         left = [memoryview(buffer) for buffer in buffers]
         at = 0
         while at < len(left):

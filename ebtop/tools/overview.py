@@ -87,7 +87,7 @@ TOOL = Tool(
             ),
         ),
     ),
-    rings=(Ring("ends", "thread_totals", 4 << 20, role="threads", cleared=True),),
+    rings=(Ring("ends", "thread_totals", 2 << 20, role="threads", cleared=True),),
     gauge_maps=("refused",),
     row_key="id",
     columns=(

@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from ebtop.model.format import count
 from ebtop.model.stacktree import Function
 from ebtop.tick import Frame
+from ebtop.ui.cells import Cell, Heading, fitting
 from ebtop.ui.functionnames import KERNEL_EDGE, module_of, name_of, percent, shortened
-from ebtop.ui.table import Cell, Heading, fitting
 
 _SELF = Heading("self", "SELF %", 6, rank=1, right=True)
 _TOTAL = Heading("total", "TOTAL %", 7, rank=2, right=True)

@@ -8,8 +8,8 @@ from ebtop.model.format import count
 from ebtop.model.groups import By, Group
 from ebtop.sanitise import sanitise
 from ebtop.tool import Buckets
+from ebtop.ui.cells import Cell, Heading
 from ebtop.ui.heatmap import amount
-from ebtop.ui.table import Cell, Heading
 
 SORTS = ("p99", "count", "p50", "max", "name")
 """What the groups can be sorted by, in the order of the sort key."""

@@ -20,7 +20,7 @@ from ebtop.model.format import count, duration
 from ebtop.model.heat import Columns, columns, covering, densities, levels, merge_columns, rows
 from ebtop.model.percentiles import Counts, Floats, Summary
 from ebtop.tool import Buckets
-from ebtop.ui.table import padded
+from ebtop.ui.cells import padded
 
 SHADES = "·▁▂▃▄▅▆▇█"
 _EIGHTHS = "▏▎▍▌▋▊▉█"

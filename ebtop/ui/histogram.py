@@ -24,11 +24,12 @@ from ebtop.model.window import Window, said, spanned, within
 from ebtop.sanitise import sanitise
 from ebtop.tick import Tick
 from ebtop.tool import Tool, log_buckets
+from ebtop.ui.cells import padded
 from ebtop.ui.choose import Choose
 from ebtop.ui.grouptable import SORTS, GroupRows, ordered
 from ebtop.ui.heatmap import Chart, Picked, Picture, amount
 from ebtop.ui.ranked import RankedTable
-from ebtop.ui.table import Table, padded
+from ebtop.ui.table import Table
 from ebtop.ui.view import ToolView
 
 if TYPE_CHECKING:

@@ -11,8 +11,10 @@ from rich.text import Text
 from textual.strip import Strip
 from textual.widget import Widget
 
+from ebtop.ui.still import Still
 
-class Line(Widget):
+
+class Line(Still, Widget):
     """One line. Subclasses say what it holds in `text(width)`."""
 
     DEFAULT_CSS = """

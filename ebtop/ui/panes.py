@@ -26,6 +26,7 @@ from ebtop.ui.keyline import KeyLine
 from ebtop.ui.paneline import PaneLine
 from ebtop.ui.reader import Reader, Refreshed, Shown
 from ebtop.ui.saving import Saving
+from ebtop.ui.still import Still
 from ebtop.ui.tabs import Tabs
 from ebtop.ui.timebar import TimeBar
 from ebtop.ui.trouble import Trouble
@@ -42,7 +43,11 @@ _RESOLVE_AFTER_S = 0.12
 """The process under the cursor is looked up when the cursor has rested for so long."""
 
 
-class Panes(Saving, DrillDown):
+class _Views(Still, Container):
+    """Where the views of the panes are."""
+
+
+class Panes(Still, Saving, DrillDown):
     """The dashboard's one screen; help and choices lie on top of it."""
 
     TITLE = "ebtop"
@@ -116,7 +121,7 @@ class Panes(Saving, DrillDown):
         yield Tabs(self._tools, [self._keys[t.name] for t in self._tools])
         yield PaneLine()
         yield Trouble()
-        yield Container(id="views")
+        yield _Views(id="views")
         yield Details()
         yield TimeBar()
         yield KeyLine()

@@ -14,9 +14,9 @@ from ebtop.model.kin import MOST_CHILDREN
 from ebtop.model.processfacts import ProcessFacts
 from ebtop.sanitise import sanitise
 from ebtop.tick import CHILDREN_TOLD, Ancestor, Namespace, ProcessDetails
+from ebtop.ui.cells import padded
 from ebtop.ui.details import command, laid_out
 from ebtop.ui.sheet import Part
-from ebtop.ui.table import padded
 
 MORE = "more"
 _FEW_ARGUMENTS, _ALL_ARGUMENTS = 600, 200_000

@@ -141,7 +141,7 @@ class ProcessesView(ToolView, can_focus=False):
         self._table.keep_heading = sought.sort
         self._table.least_last = _COMMAND_IN_TREE if sought.tree else _COMMAND
         self._table.set_model(ProcessModel(self.tool, found, sought, width))
-        self._totals.refresh()
+        self._totals.changed()
         self._head.show(result.machine)
         self._show_filter(sought, found)
         self.post_message(self.Selected(self))

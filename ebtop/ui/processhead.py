@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -16,6 +16,7 @@ from ebtop.model.format import NOTHING, counted, duration, nbytes
 from ebtop.model.machine import PRESSURE, Machine, cpus
 from ebtop.ui.line import Line
 from ebtop.ui.sparkline import sparkline
+from ebtop.ui.still import Still
 
 MARK = "▲"
 _GAP = 3
@@ -69,7 +70,7 @@ def cpu(machine: Machine, width: int) -> Group:
     share = machine.now.cpu
     now = f"{share * 100:.0f} %" if math.isfinite(share) else NOTHING
     return Group(0, (
-        Piece("cpu ", "dim"), Piece(sparkline(machine.line("cpu"), width, most=1.0), "trend"), _figure(now, 6),
+        Piece("cpu ", "dim"), Piece(sparkline(machine.line("cpu", width), width, most=1.0), "trend"), _figure(now, 6),
         Piece(f" of {many}" if many else "", "dim"), _marked(machine, "cpu"),
     ))  # fmt: skip
 
@@ -130,7 +131,7 @@ def load(machine: Machine) -> Group:
 def execs(machine: Machine, width: int) -> Group:
     """Programs started."""
     return Group(0, (
-        Piece("exec/s ", "dim"), Piece(sparkline(machine.line("execs"), width), "trend"),
+        Piece("exec/s ", "dim"), Piece(sparkline(machine.line("execs", width), width), "trend"),
         _figure(counted(machine.now.execs), 6), _marked(machine, "execs"),
     ))  # fmt: skip
 
@@ -223,36 +224,43 @@ def drawn(line: Sequence[Group], width: int, styles: Mapping[str, Style]) -> Tex
 class HeadLine(Line):
     """One of the lines."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, lines: Callable[[int], Sequence[Sequence[Group]]]) -> None:
         super().__init__()
-        self._number = number
-        self._machine: Machine | None = None
-
-    def show(self, machine: Machine | None) -> None:
-        """Say what is so now."""
-        self._machine = machine
-        self.changed()
+        self._number, self._lines = number, lines
 
     def text(self, width: int) -> Text:
         """The line."""
-        if self._machine is None:
-            return Text()
-        return drawn(groups(self._machine, width)[self._number], width, self.styles_by_tone)
+        lines = self._lines(width)
+        return drawn(lines[self._number], width, self.styles_by_tone) if lines else Text()
 
 
-class Head(Vertical):
+class Head(Still, Vertical):
     """All of them."""
 
     DEFAULT_CSS = """
     Head { height: 3; width: 1fr; }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._machine: Machine | None = None
+        self._groups: tuple[int, list[list[Group]]] | None = None
+        self._lines = [HeadLine(number, self._at) for number in range(3)]
+
     def compose(self) -> ComposeResult:
         """The lines."""
-        for number in range(3):
-            yield HeadLine(number)
+        yield from self._lines
 
     def show(self, machine: Machine | None) -> None:
         """Say what is so now."""
-        for line in self.query(HeadLine):
-            line.show(machine)
+        self._machine, self._groups = machine, None
+        for line in self._lines:
+            line.changed()
+
+    def _at(self, width: int) -> Sequence[Sequence[Group]]:
+        """What all of them say, which depends on each other: what stands below each other begins there."""
+        if self._machine is None:
+            return ()
+        if self._groups is None or self._groups[0] != width:
+            self._groups = width, groups(self._machine, width)
+        return self._groups[1]

@@ -9,10 +9,10 @@ from ebtop.model.census import GONE
 from ebtop.model.format import NOTHING, RIGHT_ALIGNED, count, duration, rated
 from ebtop.model.processes import Processes, Sought
 from ebtop.sanitise import sanitise
-from ebtop.tool import Batch, Column, Tool, Value, text, values
-from ebtop.ui.sparkline import sparkline
+from ebtop.tool import Batch, Column, Names, Tool, Value, text, values
+from ebtop.ui.cells import Cell, Heading
+from ebtop.ui.sparkline import sparklines
 from ebtop.ui.streammodel import mark, tone
-from ebtop.ui.table import Cell, Heading
 
 TREND = "trend"
 """The key of the column that shows the past."""
@@ -22,6 +22,40 @@ _MOST_DEPTH = 12
 _NAMES_SHOWN = 3
 _SLOW_WAIT_NS = 10_000_000
 _OF_THE_LIVING = frozenset({"rss", "threads"})
+
+
+_BLOCK = 32
+"""Rows whose values are asked for together: one by one each would cost as much as all of them."""
+
+
+class _Block:
+    """Some rows that follow each other, their columns made when they are asked for."""
+
+    def __init__(self, rows: Batch, names: Names, trends: list[str]) -> None:
+        self.rows, self.trends = rows, trends
+        self._names = names
+        self._values: dict[str, Sequence[Value]] = {}
+
+    def values(self, column: Column) -> Sequence[Value]:
+        """A column's values."""
+        if column.key not in self._values:
+            self._values[column.key] = values(column, self.rows, self._names)
+        return self._values[column.key]
+
+
+class _Blocks(dict[int, _Block]):
+    """Block n has the rows from n * _BLOCK on."""
+
+    def __init__(self, found: Processes, trend_width: int) -> None:
+        super().__init__()
+        self._found, self._trend_width = found, trend_width
+
+    def __missing__(self, number: int) -> _Block:
+        found, width = self._found, self._trend_width
+        first, end = number * _BLOCK, (number + 1) * _BLOCK
+        trends = sparklines(found.trends(first, end, width), width, found.most, root=True)
+        self[number] = _Block(found.rows(first, end), found.names, trends)
+        return self[number]
 
 
 class ProcessModel:
@@ -34,6 +68,7 @@ class ProcessModel:
         self.sought = sought
         self._columns = {c.key: c for c in tool.columns}
         self._trend_width = trend_width
+        self._blocks = _Blocks(found, trend_width)
         shown = [c for c in tool.columns if c.hidden is (c.key in sought.turned) or c.key == sought.sort]
         self.headings = [self._heading(c) for c in shown]
         trend = Heading(TREND, f"{found.trend.title} ▂▅▇", trend_width, 6)
@@ -57,19 +92,19 @@ class ProcessModel:
 
     def cells(self, row: int, keys: Sequence[str]) -> list[Cell]:
         """What the process is and did."""
-        one = self.found.row(row)
-        return [self._cell(row, one, key) for key in keys]
+        return [self._cell(row, key) for key in keys]
 
-    def _cell(self, row: int, one: Batch, key: str) -> Cell:
+    def _cell(self, row: int, key: str) -> Cell:
+        block, at = self._blocks[row // _BLOCK], row % _BLOCK
         if key == TREND:
-            past = self.found.trend_of(row, self._trend_width)
-            return Cell(sparkline(past, self._trend_width, self.found.most, root=True), "trend")
+            return Cell(block.trends[at], "trend")
+        one = block.rows[at : at + 1]
         if key == "argv":
             return self._command(row, one)
         column = self._columns[key]
         if key == "pid" and self.found.names_in_fold(row) and int(one["count"][0]) != 1:
             return Cell("gone", "dim")
-        (value,) = values(column, one, self.found.names)
+        value = block.values(column)[at]
         if (key == "exit_code" and value == -1) or (key in _OF_THE_LIVING and one["state"][0] == GONE):
             return Cell(NOTHING, "dim")
         cell = rated(column, value, self.found.seconds)

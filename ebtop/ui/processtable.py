@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from ebtop.ui.processmodel import ProcessModel
 from ebtop.ui.ranked import RankedTable
+from ebtop.ui.still import Still
 
 
 class ProcessTable(RankedTable):
@@ -34,7 +35,7 @@ class ProcessTable(RankedTable):
         return 0 if self._following else self._top
 
 
-class Totals(Widget):
+class Totals(Still, Widget):
     """A line below the table, in its columns: what all rows add up to."""
 
     DEFAULT_CSS = """
@@ -44,10 +45,20 @@ class Totals(Widget):
     def __init__(self, table: ProcessTable) -> None:
         super().__init__()
         self._table = table
+        self._drawn: Strip | None = None
+
+    def changed(self) -> None:
+        """The sums may have changed: draw them again if so."""
+        if self._drawn != self._line():
+            self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """The sums."""
         del y
+        self._drawn = strip = self._line()
+        return strip
+
+    def _line(self) -> Strip:
         model = self._table.model
         if not isinstance(model, ProcessModel):
             return Strip.blank(self.size.width, self.rich_style)

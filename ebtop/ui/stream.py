@@ -21,10 +21,11 @@ from ebtop.model.sort import DESCENDING_FIRST, bound
 from ebtop.model.top import Top
 from ebtop.sanitise import sanitise
 from ebtop.tool import Column, Tool, Type, Value, values
+from ebtop.ui.cells import Heading
 from ebtop.ui.choose import Choose
 from ebtop.ui.filterbar import FilterBar
 from ebtop.ui.streammodel import StreamModel, TopModel, mark
-from ebtop.ui.table import Heading, Model, Table
+from ebtop.ui.table import Model, Table
 from ebtop.ui.view import ToolView
 
 if TYPE_CHECKING:

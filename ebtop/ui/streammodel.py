@@ -9,7 +9,7 @@ from ebtop.model.query import Query
 from ebtop.model.rows import RowId, Rows
 from ebtop.model.top import Top
 from ebtop.tool import Column, Tool, Type, Value, values
-from ebtop.ui.table import Cell, Heading
+from ebtop.ui.cells import Cell, Heading
 
 DOWN, UP = "↓", "↑"
 

@@ -3,49 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, Protocol
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-GUTTER = 2
-"""Columns left of the first cell, for the cursor's mark."""
-
-_LEAST_LAST = 16
-"""The last column takes what is left, but no less than this (or its own width)."""
-
-
-class Cell(NamedTuple):
-    """A text that is safe to draw, and its tone: "" or one of dim, warn, accent, trend."""
-
-    text: str
-    tone: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """A column of a table. `mark` is drawn behind the title; higher ranks go first when there is no room."""
-
-    key: str
-    title: str
-    width: int
-    rank: int = 5
-    right: bool = False
-    mark: str = ""
-
-    @property
-    def least(self) -> int:
-        """The width that holds the title too."""
-        return max(self.width, cell_len(self.title + self.mark))
-
+from ebtop.ui.cells import GUTTER, LEAST_LAST, Cell, Heading, fitting, padded
+from ebtop.ui.still import Still
 
 _MOST_STRIPS = 2000
 
@@ -75,34 +45,11 @@ class Model(Protocol):
         ...
 
 
-def fitting(
-    headings: Sequence[Heading], width: int, keep: str = "", least_last: int = _LEAST_LAST
-) -> list[tuple[Heading, int]]:
-    """The headings that fit into `width`, and their widths; `keep` and the last stay. A column is whole or absent."""
-    left = list(headings)
-    while len(left) > 1:
-        needed = GUTTER + sum(h.least for h in left[:-1]) + len(left) - 1 + min(left[-1].least, least_last)
-        if needed <= width:
-            break
-        spare = [h for h in left[:-1] if h.key != keep] or left[:-1]
-        left.remove(max(spare, key=lambda h: h.rank))
-    rest = max(width - GUTTER - sum(h.least + 1 for h in left[:-1]), 1)
-    if left and left[-1].right:  # a number at the far edge would stand away from its row
-        rest = min(rest, left[-1].least)
-    return [(h, h.least) for h in left[:-1]] + [(left[-1], rest)] if left else []
+def _alike(one: Strip | None, other: Strip) -> bool:
+    return one is other or one == other
 
 
-def padded(text: str, width: int, right: bool) -> str:
-    """Exactly `width` cells; what is cut ends in an ellipsis. Wide characters count as two."""
-    plain = text.isascii()  # then each takes one cell: what is sanitised has no control characters
-    size = len(text) if plain else cell_len(text)
-    if size > width:
-        kept = width - 1 if width > 1 else width
-        return (text[:kept] if plain else set_cell_size(text, kept)) + "…"[: width - kept]
-    return " " * (width - size) + text if right else text + " " * (width - size)
-
-
-class Table(ScrollView, can_focus=True):
+class Table(Still, ScrollView, can_focus=True):
     """Shows a Model."""
 
     DEFAULT_CSS = """
@@ -155,11 +102,14 @@ class Table(ScrollView, can_focus=True):
         self._cursor_key: Hashable | None = None
         self._following = True
         self._placing = False
-        self._strips: dict[tuple[Hashable, bool], Strip] = {}
+        self._strips: dict[tuple[Hashable, bool], Strip] = {}  # by row, and whether the cursor is on it
+        self._said: dict[tuple[bool, tuple[Cell, ...]], Strip] = {}  # the same by what the row says
+        self._said_in: list[tuple[Heading, int]] = []
+        self._seen: dict[int, Strip] = {}  # what was drawn last, by line
         self._fitting: tuple[tuple[Model, int, str, int], list[tuple[Heading, int]]] | None = None
         self._tones: dict[tuple[str, bool], Style] = {}  # asking for styles on every line is dear
         self.keep_heading = ""
-        self.least_last = _LEAST_LAST
+        self.least_last = LEAST_LAST
 
     @property
     def model(self) -> Model | None:
@@ -180,9 +130,10 @@ class Table(ScrollView, can_focus=True):
         """Show other rows. The cursor stays on its row and the row on its line; with `follow` it goes to the news."""
         old = self._cursor_key
         line = self._cursor - self._top
-        if not self._may_keep(model):
-            self._redraw()
+        keep = self._may_keep(model)
         self._model = model
+        if not keep:
+            self._forget_rows()
         self._following |= follow
         found = None if self._following or old is None else model.find(old)
         if self._following:
@@ -192,7 +143,17 @@ class Table(ScrollView, can_focus=True):
         with self.prevent(Table.Moved):
             self._set_length(len(model))
         self._put(row, self._top_with(row, line))
-        self.refresh()
+        self._refresh_changed()
+
+    def _refresh_changed(self) -> None:
+        """Have those lines drawn that do not look as they did: each is work, and goes to the terminal."""
+        width, height = self.size
+        if len(self._seen) < height:
+            self.refresh()
+            return
+        changed = [y for y in range(height) if not _alike(self._seen.get(y), self._line(y))]
+        if changed:
+            self.refresh(*(Region(0, y, width, 1) for y in changed))
 
     def _top_with(self, row: int, line: int) -> int:
         """Which row comes first when the cursor, so far on that line, is on that row of a new model."""
@@ -208,10 +169,19 @@ class Table(ScrollView, can_focus=True):
         lasting = getattr(model, "lasting", False) and len(self._strips) < _MOST_STRIPS
         return lasting and self._model is not None and list(model.headings) == list(self._model.headings)
 
+    def _forget_rows(self) -> None:
+        """Rows of those keys may look another way; one that says the same as any that was drawn since the last time
+        looks the same."""
+        columns = self._columns()
+        drawn = {id(strip) for strip in self._strips.values()}
+        self._said = {k: s for k, s in self._said.items() if id(s) in drawn} if columns == self._said_in else {}
+        self._said_in = columns
+        self._strips.clear()
+
     def _redraw(self) -> None:
         """What was drawn does not count any more."""
-        self._strips.clear()
-        self._tones.clear()
+        for drawn in (self._strips, self._said, self._seen, self._tones):
+            drawn.clear()
 
     @property
     def _base(self) -> Style:
@@ -326,6 +296,10 @@ class Table(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """The heading, then a row a line."""
+        self._seen[y] = strip = self._line(y)
+        return strip
+
+    def _line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
         if y == 0:
             return self._heading_strip().adjust_cell_length(width, self._base)
@@ -334,7 +308,7 @@ class Table(ScrollView, can_focus=True):
             return Strip.blank(width, self._base)
         cached = (self._model.key(row), row == self._cursor)
         if cached not in self._strips:
-            self._strips[cached] = self._row_strip(row).adjust_cell_length(width, self._base)
+            self._strips[cached] = self._row_strip(row)
         return self._strips[cached]
 
     def _heading_strip(self) -> Strip:
@@ -348,20 +322,25 @@ class Table(ScrollView, can_focus=True):
 
     def _row_strip(self, row: int) -> Strip:
         assert self._model is not None  # noqa: S101  asked only for rows of the model
-        model = self._model
-        return self._strip(lambda keys: model.cells(row, keys), row == self._cursor)
+        cells = self._model.cells(row, [heading.key for heading, _ in self._columns()])
+        said = (row == self._cursor, tuple(cells))
+        if said not in self._said:
+            strip = self._strip(cells, selected=row == self._cursor)
+            self._said[said] = strip.adjust_cell_length(self.scrollable_content_region.width, self._base)
+        return self._said[said]
 
     def foot(self, cells: Callable[[Sequence[str]], Sequence[Cell]]) -> Strip:
         """A line that is no row, in the columns of the rows; `cells` gives its cells by the columns' keys."""
-        return self._strip(cells, selected=False).adjust_cell_length(self.scrollable_content_region.width, self._base)
+        found = cells([heading.key for heading, _ in self._columns()])
+        return self._strip(found, selected=False).adjust_cell_length(self.scrollable_content_region.width, self._base)
 
-    def _strip(self, cells: Callable[[Sequence[str]], Sequence[Cell]], selected: bool) -> Strip:
+    def _strip(self, cells: Sequence[Cell], selected: bool) -> Strip:
         """One segment for all that is drawn alike: each costs its escape sequences."""
         columns = self._columns()
         text, base = "› " if selected else "  ", self._toned("", selected)
         style = base
         segments = []
-        for cell, (heading, width) in zip(cells([h.key for h, _ in columns]), columns, strict=True):
+        for cell, (heading, width) in zip(cells, columns, strict=True):
             tone = self._toned(cell.tone, selected)
             if tone is not style:
                 segments.append(Segment(text, style))

@@ -33,12 +33,13 @@ from ebtop.model.narrow import Narrow
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
 from ebtop.tick import Message as Told
 from ebtop.tool import Tool
+from ebtop.ui.still import Still
 
 if TYPE_CHECKING:
     from ebtop.export.shown import Exports
 
 
-class ToolView(Widget, can_focus=True):
+class ToolView(Still, Widget, can_focus=True):
     """One tool's data on the screen. Subclasses fill the space below the pane's line."""
 
     DEFAULT_CSS = """

@@ -16,9 +16,9 @@ from ebtop.model.processes import ProcessQuery, Sought
 from ebtop.model.snapshot import ToolSnapshot
 from ebtop.processrow import KEYFRAME, ROW
 from ebtop.tick import Phase, Tick, ToolState
+from ebtop.ui.cells import padded
 from ebtop.ui.processhead import drawn, groups
 from ebtop.ui.processmodel import ProcessModel
-from ebtop.ui.table import padded
 from tests.unit.processticks import TOOL
 
 ODD = (

@@ -9,8 +9,8 @@ from textual.widgets import Input
 
 from ebtop.config import Config, ConfigError
 from ebtop.tick import Attempt, Focus, Gone, Load, Notice, Phase, Resolve, SetFocus, Tick, ToolState
+from ebtop.ui.cells import padded
 from ebtop.ui.streammodel import TopModel
-from ebtop.ui.table import padded
 from tests.ui import synthetic
 from tests.ui.screen import (
     CONNECTS,

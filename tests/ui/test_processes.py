@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from rich.cells import cell_len
 from textual.pilot import Pilot
@@ -14,6 +16,7 @@ from ebtop.ui.choose import Choose
 from ebtop.ui.process_page import ProcessPage
 from ebtop.ui.processes import ProcessesView
 from ebtop.ui.processhead import Head
+from ebtop.ui.processmodel import ProcessModel
 from ebtop.ui.processtable import ProcessTable, Totals
 from ebtop.ui.view import ToolView
 from tests.ui import synthetic
@@ -43,6 +46,20 @@ def selected(pilot: Pilot) -> str:
 def test_it_is_the_first_pane() -> None:
     assert registry.tools()[0] is PROCESSES
     assert PROCESSES.key == "1"
+
+
+async def test_what_looks_the_same_is_not_drawn_again(monkeypatch) -> None:
+    async with watched(machine()).run_test(size=(120, 36)) as pilot:
+        await filled(pilot)
+        table, asked = view(pilot).query_one(ProcessTable), []
+        monkeypatch.setattr(table, "refresh", lambda *regions, **_: asked.append(regions) or table)
+        old = table.model
+        table.set_model(ProcessModel(PROCESSES, old.found, old.sought, 10))
+        assert asked == []
+        fewer = replace(old.found, order=old.found.order[[0, 2, *range(2, len(old.found.order))]])
+        table.set_model(ProcessModel(PROCESSES, fewer, old.sought, 10))
+        (regions,) = asked
+        assert [region.y for region in regions] == [2]
 
 
 @by_size

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ebtop.model.census import DONE, SUMMED, census, fold_keys, folded, since_keyframe, summed
-from ebtop.processrow import KEYFRAME, KEYFRAME_EVERY, ROW
-from tests.unit.processticks import MS, SECOND, gone, process, tick
+from ebtop.model.census import DONE, SUMMED, WIDE, census, fold_keys, folded, since_keyframe, summed
+from ebtop.processrow import KEYFRAME, KEYFRAME_EVERY, ROW, joined
+from tests.unit.processticks import MS, SECOND, batch, gone, process, tick
 
 
 def pids(found) -> list[int]:
@@ -106,3 +106,11 @@ def test_short_lived_ones_are_folded_below_their_parent() -> None:
 def test_the_length_of_the_interval_is_never_nothing() -> None:
     odd = replace(tick(0, process(5, cpu_ns=5)), end=0)
     assert census([odd]).seconds > 0
+
+
+def test_batches_are_joined_in_the_layout_of_the_first() -> None:
+    """Be they of one layout or of several, whole or every second row."""
+    rows = batch(process(5, wait={3: 2}), process(6), process(7))
+    assert joined([rows, rows[::2]]).tobytes() == rows.tobytes() + rows[::2].tobytes()
+    assert joined([rows, rows.astype(WIDE)]).tobytes() == 2 * rows.tobytes()
+    assert joined([rows.astype(WIDE), rows]).tobytes() == 2 * rows.astype(WIDE).tobytes()

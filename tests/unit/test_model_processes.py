@@ -137,7 +137,7 @@ def test_what_is_shut_shows_the_sum_of_what_it_hides() -> None:
     assert pids(found) == [1, 10, 11]
     one = found.row(1)[0]
     assert (one["pid"], one["comm"], one["cpu_ns"], one["count"]) == (10, b"p10", 1510 * MS, 50)
-    assert found.trend_of(1, 9).tolist() == [1510 * MS]
+    assert found.trends(1, 2, 9)[0].tolist() == [1510 * MS]
     assert sum(int(found.row(line)["cpu_ns"][0]) for line in range(3)) == found.total["cpu_ns"]
     assert found.find(20_000) is None
     assert found.find(11_000) == 2
@@ -146,10 +146,10 @@ def test_what_is_shut_shows_the_sum_of_what_it_hides() -> None:
 def test_trends_have_nothing_of_who_did_nothing() -> None:
     ticks = [tick(0, busy(1, 0.5), process(2)), tick(1), tick(2, busy(1, 1.0), gone(9, 1, b"sh", 3, cpu_ns=MS))]
     found = ask(*ticks)
-    trends = {int(found.row(line)["pid"][0]): found.trend_of(line, 9).tolist() for line in range(3)}
+    trends = {int(found.row(line)["pid"][0]): found.trends(line, line + 1, 9)[0].tolist() for line in range(3)}
     assert trends == {1: [0.5 * SECOND, 0.0, SECOND], 9: [0.0, 0.0, MS], 2: [0.0, 0.0, 0.0]}
     assert found.most == SECOND
-    assert found.trend_of(0, 2).tolist() == [0.0, SECOND]
+    assert found.trends(0, 1, 2)[0].tolist() == [0.0, SECOND]
 
 
 def test_a_column_that_is_no_rate_leaves_the_trend_to_cpu() -> None:

@@ -189,6 +189,37 @@ def test_writes_that_the_kernel_cuts_short(monkeypatch: pytest.MonkeyPatch) -> N
     assert stream == sent(tick, t.Gone("x"))
 
 
+def test_messages_that_are_sent_together_are_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = (t.Tick("x", 1, 2, events=(records(OPEN, 101),)), t.Gone("x"), t.Gone(ODD))
+    whole, written = os.writev, []
+    monkeypatch.setattr(os, "writev", lambda fd, buffers: written.append(fd) or whole(fd, buffers))
+    fd = os.memfd_create("stream")
+    try:
+        writer = Writer(fd)
+        with writer.together():
+            for message in messages:
+                writer.send(message)
+            assert len(written) == 1  # the hello
+        assert len(written) == 2
+        assert os.pread(fd, 1 << 20, 0) == sent(*messages)
+    finally:
+        os.close(fd)
+
+
+def test_much_that_is_sent_together_does_not_wait() -> None:
+    flood = t.Tick("x", 1, 2, events=(records(OPEN, 2000),))
+    fd = os.memfd_create("stream")
+    try:
+        writer = Writer(fd)
+        with writer.together():
+            writer.send(flood)
+            assert os.pread(fd, 1 << 20, 0) == sent(flood)
+            writer.send(t.Gone("x"))
+        assert os.pread(fd, 1 << 20, 0) == sent(flood, t.Gone("x"))
+    finally:
+        os.close(fd)
+
+
 def test_strided_and_big_endian_arrays_are_converted() -> None:
     big = records(OPEN, 7).astype(OPEN.newbyteorder(">"))
     strided = records(OPEN, 7)[::2]
