@@ -157,7 +157,8 @@ static __always_inline int exec_begins(void *ctx) {
     image_before(&image);
     stack.stack_id = stack_of(ctx, stack.seed, &image);
     u32 tid = bpf_get_current_pid_tgid();
-    begun.update(&tid, &stack);
+    if (stack.stack_id)
+        begun.update(&tid, &stack);
     return 0;
 }
 
@@ -173,12 +174,14 @@ static __always_inline u64 stack_before(u32 tid) {
 #ifdef WITH_exec_prepare_raw
 /* Since Linux 6.10: only calls that will succeed come here, so it costs nothing but to them. */
 int exec_prepare_raw(struct bpf_raw_tracepoint_args *ctx) {
+    with_stacks_raw(ctx, PLACE_exec_prepare_raw);
     return exec_begins(ctx);
 }
 #endif
 
 #ifdef WITH_exec_begin_tracepoint
 int exec_begin_tracepoint(void *ctx) {
+    with_stacks_tracepoint(ctx, PLACE_exec_begin_tracepoint);
     return exec_begins(ctx);
 }
 #endif
@@ -187,6 +190,7 @@ int exec_begin_tracepoint(void *ctx) {
 int exec_begin_raw(struct bpf_raw_tracepoint_args *ctx) {
     if (ctx->args[1] != NR_execve && ctx->args[1] != NR_execveat)
         return 0;
+    with_stacks_raw(ctx, PLACE_exec_begin_raw);
     return syscall_is_compat((void *)bpf_get_current_task()) ? 0 : exec_begins(ctx);
 }
 #endif
@@ -288,6 +292,7 @@ int exec_failed_tracepoint(void *ctx) {
     long ret = *(long *)(ctx + KOFFSET(syscall_trace_exit, ret));
     if (ret >= 0 || !in_focus())
         return 0;
+    with_stacks_tracepoint(ctx, PLACE_exec_failed_tracepoint);
     struct pt_regs *regs = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
     return exec_failed(ctx, regs, ret, SYSCALL_NUMBER(regs));
 }
@@ -304,6 +309,7 @@ int exec_failed_raw(struct bpf_raw_tracepoint_args *ctx) {
         return 0;
     if (!in_focus() || syscall_is_compat((void *)bpf_get_current_task()))
         return 0;
+    with_stacks_raw(ctx, PLACE_exec_failed_raw);
     read_regs(&regs, (void *)ctx->args[0]);
     return exec_failed(ctx, &regs, ret, number);
 }

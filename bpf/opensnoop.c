@@ -186,6 +186,7 @@ int exit_raw(struct bpf_raw_tracepoint_args *ctx) {
     long number = SYSCALL_NUMBER(regs);
     if (!is_open(number) || !in_focus() || TASK_IS_COMPAT(task))
         return 0;
+    with_stacks_raw(ctx, PLACE_exit_raw);
     return open_done(ctx, regs, number, ctx->args[1]);
 }
 #endif
@@ -197,6 +198,7 @@ int exit_raw_copy(struct bpf_raw_tracepoint_args *ctx) {
     long number = syscall_number_of((void *)ctx->args[0]);
     if (!is_open(number) || !in_focus() || syscall_is_compat((void *)bpf_get_current_task()))
         return 0;
+    with_stacks_raw(ctx, PLACE_exit_raw_copy);
     read_regs(&regs, (void *)ctx->args[0]);
     return open_done(ctx, &regs, number, ctx->args[1]);
 }
@@ -215,6 +217,7 @@ int exit_tracepoint(void *ctx) {
     struct pt_regs *regs = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
     if (!in_focus())
         return 0;
+    with_stacks_tracepoint(ctx, PLACE_exit_tracepoint);
     return open_done(ctx, regs, SYSCALL_NUMBER(regs), *(long *)(ctx + KOFFSET(syscall_trace_exit, ret)));
 }
 #endif

@@ -166,6 +166,7 @@ int state_tracepoint(void *ctx) {
     int after = *(int *)(ctx + KOFFSET(trace_event_raw_inet_sock_set_state, newstate));
     u16 protocol = *(u16 *)(ctx + KOFFSET(trace_event_raw_inet_sock_set_state, protocol));
     void *sk = *(void **)(ctx + KOFFSET(trace_event_raw_inet_sock_set_state, skaddr));
+    with_stacks_tracepoint(ctx, PLACE_state_tracepoint);
     return protocol == IPPROTO_TCP ? state_changed(ctx, sk, before, after) : 0;
 }
 #endif
@@ -193,6 +194,7 @@ static __always_inline int state_changed_raw(struct bpf_raw_tracepoint_args *ctx
 
 #ifdef WITH_state_raw
 int state_raw(struct bpf_raw_tracepoint_args *ctx) {
+    with_stacks_raw(ctx, PLACE_state_raw);
     return state_changed_raw(ctx, false);
 }
 #endif
@@ -216,6 +218,7 @@ KFUNC_PROBE(tcp_set_state, void *sk, int after) {
 
 #ifdef WITH_state_kprobe
 int state_kprobe(struct pt_regs *ctx) {
+    with_stacks_kprobe(ctx, PLACE_state_kprobe);
     return state_about_to_change(ctx, (void *)PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx));
 }
 #endif
@@ -297,6 +300,7 @@ static __always_inline int connect_done(void *ctx, void *from_regs, long ret) {
 
 #ifdef WITH_connect_exit
 int connect_exit(void *ctx) {
+    with_stacks_tracepoint(ctx, PLACE_connect_exit);
     long ret = *(long *)(ctx + KOFFSET(syscall_trace_exit, ret));
     return connect_done(ctx, (void *)bpf_task_pt_regs(bpf_get_current_task_btf()), ret);
 }
@@ -306,6 +310,7 @@ int connect_exit(void *ctx) {
 int connect_exit_raw(struct bpf_raw_tracepoint_args *ctx) {
     if (syscall_number_of((void *)ctx->args[0]) != NR_connect || syscall_is_compat((void *)bpf_get_current_task()))
         return 0;
+    with_stacks_raw(ctx, PLACE_connect_exit_raw);
     return connect_done(ctx, (void *)ctx->args[0], ctx->args[1]);
 }
 #endif

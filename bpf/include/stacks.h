@@ -2,7 +2,9 @@
 /* The stack that led to an event, as an id; its frames go out once a second for those in use.
  *
  * Capture switches it on and off while programs run. Off, it is a look into an array, which the kernel compiles to a
- * load; nothing is reloaded, so no event is lost.
+ * load. To walk stacks takes code that the kernel's verifier needs longer for than for all the rest, so programs are
+ * built without it. When stacks are wanted, the same programs are built once more, with -DSTACKS and the same maps; from
+ * then on those that run go on in them (with_stacks_*()), so nothing is detached and no event is lost.
  *
  * Libraries are built without frame pointers as a rule, so a piece of the stack itself goes out with the registers, for
  * capture to unwind it by the tables in the files. It costs nearly nothing to copy, but stacks are told once only, by
@@ -50,6 +52,12 @@ struct walked {
 };
 
 BPF_ARRAY(switches, u64, 1); /* 0: off; else where hashes begin, another number each time it is switched on */
+#ifndef STACKS
+/* By PLACE_function; of one type each, as a program can only go on in its like. */
+BPF_PROG_ARRAY(stacked_raw, 64);
+BPF_PROG_ARRAY(stacked_tracepoint, 64);
+BPF_PROG_ARRAY(stacked_kprobe, 64);
+#endif
 BPF_PERCPU_ARRAY(walks, struct walked, 1);
 BPF_TABLE("lru_hash", u64, u64, stacks_told, 16384); /* by id: when */
 
@@ -59,9 +67,28 @@ static __always_inline u64 stacks_wanted(void) {
     return seed ? *seed : 0;
 }
 
-static __always_inline u64 mixed_in(u64 hash, u64 word) {
-    hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL; /* 2^64 divided by the golden ratio: odd, its bits look random */
-    return hash ^ (hash >> 31);
+/* Each goes on in the program at that place that walks stacks, if they are wanted, and does not return. Before this
+ * nothing may have been done that counts, as that program begins anew.
+ */
+static __always_inline void with_stacks_raw(void *ctx, int place) {
+#ifndef STACKS
+    if (stacks_wanted())
+        stacked_raw.call(ctx, place);
+#endif
+}
+
+static __always_inline void with_stacks_tracepoint(void *ctx, int place) {
+#ifndef STACKS
+    if (stacks_wanted())
+        stacked_tracepoint.call(ctx, place);
+#endif
+}
+
+static __always_inline void with_stacks_kprobe(void *ctx, int place) {
+#ifndef STACKS
+    if (stacks_wanted())
+        stacked_kprobe.call(ctx, place);
+#endif
 }
 
 /* Whose memory the user part of a stack lies in. `lasts`: it will be there when functions are named. */
@@ -70,6 +97,13 @@ struct image {
     u32 lasts;
     void *mm; /* another after exec */
 };
+
+
+#ifdef STACKS
+static __always_inline u64 mixed_in(u64 hash, u64 word) {
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL; /* 2^64 divided by the golden ratio: odd, its bits look random */
+    return hash ^ (hash >> 31);
+}
 
 /* Zeros where there are no registers of a 64-bit program. */
 static __always_inline void read_registers(struct layout *layout) {
@@ -258,6 +292,16 @@ static __always_inline u64 stack_if_wanted(void *ctx) {
     image.mm = KREAD((void *)bpf_get_current_task(), task_struct, mm);
     return stack_of(ctx, seed, &image);
 }
+
+#else
+static __always_inline u64 stack_of(void *ctx, u64 seed, struct image *image) {
+    return 0;
+}
+
+static __always_inline u64 stack_if_wanted(void *ctx) {
+    return 0;
+}
+#endif
 
 #ifdef WITH_remember_exec
 int remember_exec(struct bpf_raw_tracepoint_args *ctx) {

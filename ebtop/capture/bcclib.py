@@ -52,7 +52,7 @@ _TYPED = {Attach.TP_BTF: RAW_TP, Attach.ITER: ITER}
 _TRAMPOLINES = {Attach.FENTRY: b"kfunc__", Attach.FEXIT: b"kretfunc__"}
 _CALLS = (
     "bpf_num_functions", "bpf_function_name", "bpf_function_start", "bpf_function_size", "bpf_module_license",
-    "bpf_table_fd", "bpf_attach_tracepoint", "bpf_attach_raw_tracepoint",
+    "bpf_table_fd", "bpf_num_tables", "bpf_table_name", "bpf_attach_tracepoint", "bpf_attach_raw_tracepoint",
     "bpf_attach_kprobe", "bpf_attach_kfunc", "bpf_attach_perf_event",
 )  # fmt: skip
 
@@ -77,6 +77,15 @@ class Compiled:
         if fd < 0:
             raise BccError(f"the program has no map {name!r}")
         return fd
+
+    def map_names(self) -> list[str]:
+        """All maps."""
+        count, name = self._lib.bpf_num_tables, self._lib.bpf_table_name
+        # bcc does not call these two, and declares them nowhere.
+        count.restype, count.argtypes = ctypes.c_size_t, [ctypes.c_void_p]
+        name.restype, name.argtypes = ctypes.c_char_p, [ctypes.c_void_p, ctypes.c_size_t]
+        module = self._module.module
+        return [name(module, number).decode() for number in range(count(module))]
 
     def load(self, probe: Probe, type_id: int = 0) -> int:
         """Have the kernel check and load the probe's function: its descriptor. One for tp_btf or an iterator is loaded

@@ -12,7 +12,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from queue import Empty, Queue
@@ -26,13 +26,10 @@ from ebtop.capture.distroheaders import REMEDY
 from ebtop.capture.focusmaps import FocusError, FocusMaps
 from ebtop.capture.identities import KnownIdentities
 from ebtop.capture.loader import Loaded, Request, online_cpus
-from ebtop.capture.processes import Processes
 from ebtop.capture.program import Program
-from ebtop.capture.running import Running, tasks_of
+from ebtop.capture.requests import FOLLOW_SLOTS, program_request, stacks_request
+from ebtop.capture.running import Running, StartError, start
 from ebtop.capture.stopwatch import Stopwatch
-from ebtop.capture.tasks import Tasks
-from ebtop.capture.ticks import TickMaker
-from ebtop.capture.tracer import Tracer, tool_defines, wanted_maps
 from ebtop.capture.vitals import OwnCost, vitals
 from ebtop.memory import settle
 from ebtop.namespaces import nested_pids
@@ -55,11 +52,13 @@ from ebtop.tick import (
     ToolState,
     Unload,
 )
-from ebtop.tool import Attach, Kind, Probe, Slot, Tool, probes_of
+from ebtop.tool import Kind, Slot, Tool
 
 _FIRST_TICK_S = 0.03
 _MOST_WAITING = 256
 """Commands; whoever sends faster has to wait."""
+_STACKS_OF = "stacks of "
+"""What a tool's programs are called that walk stacks."""
 _FOLLOW = "focus"
 """The program that keeps descendants in focus; it belongs to no tool."""
 
@@ -214,21 +213,41 @@ class Capture:
         )
 
     def _ask(self, name: str, tool: Tool | None, slots: tuple[Slot, ...], options: dict[str, int]) -> None:
-        program = Program(name, tool, len(online_cpus()), self._settings.perf_buffer)
-        request = Request(
-            name=name,
-            text=program.text,
-            slots=[(slot.name, [list(a) for a in slot.alternatives]) for slot in slots],
-            defines=program.defines | tool_defines(options),
-            headers=self._kernel.headers,
-            shared=list(self._focus.shared),
-            maps=wanted_maps(tool) if tool else [],
-            frequency=options.get("frequency", 0),
-            types=self._kernel.of(probes_of(slots)),
-        )
+        program, shared = self._program(name, tool), self._focus.shared
+        stacks = name in self._stacks
+        self._hand_over(name, program, program_request(program, slots, options, self._kernel, shared, stacks), shared)
+
+    def _program(self, name: str, tool: Tool | None) -> Program:
+        return Program(name, tool, len(online_cpus()), self._settings.perf_buffer)
+
+    def _hand_over(self, name: str, program: Program, request: Request, shared: Mapping[str, int]) -> None:
         self._loading[name] = program
-        self._compilers.ask(request, self._focus.shared)
+        self._compilers.ask(request, shared)
         self._exclude_ourselves()
+
+    def _ask_stacks(self, running: Running) -> None:
+        """Have the programs of a tool built once more, with the code that walks stacks."""
+        tool = running.tool
+        name = f"{_STACKS_OF}{tool.name}"
+        if name not in self._loading:
+            program = self._program(tool.name, tool)
+            options = self._options[tool.name]
+            self._hand_over(name, program, *stacks_request(name, program, running, options, self._kernel))
+
+    def _built_stacks(self, name: str, program: Program, loaded: Loaded) -> None:
+        running = self._running.get(name)
+        error = loaded.error
+        if running is None or error:
+            loaded.close()
+        else:
+            running.go_on_in(loaded)
+            self._switch_stacks(running, on=name in self._stacks)
+            self._symbols.learn_running()
+        if error:
+            self._stacks.discard(name)
+            self._output.send(Notice(f"stacks of {name} cannot be taken: {program.locate(error)}", error=True))
+        if running:
+            self._output.send(running.state)
 
     def _exclude_ourselves(self) -> None:
         if nested_pids():
@@ -244,39 +263,40 @@ class Capture:
             if loaded.error:
                 self._output.send(Notice(f"children cannot be followed: {program.locate(loaded.error)}", error=True))
             return False
+        if name.startswith(_STACKS_OF):
+            self._built_stacks(name.removeprefix(_STACKS_OF), program, loaded)
+            return False
         tool = registry.find(name)
         tried = tuple(Attempt(probe, program.locate(error)) for probe, error in loaded.tried)
         if loaded.error:
             loaded.close()
             self._output.send(self._failed(name, program.locate(loaded.error), self._remedy(), tried))
             return False
+        state = ToolState(name, Phase.RUNNING, tuple(loaded.probes), tried, options=self._options[name])
         try:
-            tracer = Tracer(tool, program, loaded, self._settings.backlog)
-        except OSError as error:
-            loaded.close()
-            self._output.send(self._failed(name, f"its buffers cannot be mapped: {error}", "", tried))
+            running = start(program, loaded, state, self._settings.backlog, self._symbols, self._identities)
+        except StartError as error:
+            self._output.send(self._failed(name, str(error), "", tried))
             return False
         if tool.kind is Kind.STACKS:
             self._symbols.learn_running()
-        try:
-            tasks = tasks_of(tool, program, loaded)
-        except OSError as error:
-            tracer.close()
-            self._output.send(self._failed(name, f"processes cannot be gone through: {error}", "", tried))
-            return False
-        tracer.watch(self._poll)
+        running.tracer.watch(self._poll)
         self._stopwatch.soon()
-        state = ToolState(name, Phase.RUNNING, tuple(loaded.probes), tried, options=self._options[name])
-        self._running[name] = Running(tracer, self._maker(tracer, tasks), state, tasks)
+        self._running[name] = running
         if name in self._stacks:
-            self._switch_stacks(self._running[name], on=True)
-            self._symbols.learn_running()
-        self._output.send(self._running[name].state)
+            self._want_stacks(running, on=True)
+        self._output.send(running.state)
         return True
 
-    def _maker(self, tracer: Tracer, tasks: Tasks | None) -> TickMaker:
-        processes = Processes(tasks.read, self._identities) if tasks else None
-        return TickMaker(tracer, self._symbols, self._identities, processes)
+    def _want_stacks(self, running: Running, *, on: bool) -> bool:
+        """At once, or (False) as soon as there are programs that walk them."""
+        if on and not running.walks_stacks:
+            self._ask_stacks(running)
+            return False
+        self._switch_stacks(running, on=on)
+        if on:
+            self._symbols.learn_running()
+        return True
 
     def _take_stacks(self, command: TakeStacks) -> Iterator[Message]:
         """Switch them for a tool that runs; for one that does not yet it is remembered."""
@@ -290,11 +310,8 @@ class Capture:
             return
         (self._stacks.add if command.on else self._stacks.discard)(tool.name)
         running = self._running.get(tool.name)
-        if running:
-            self._switch_stacks(running, on=command.on)
+        if running and self._want_stacks(running, on=command.on):
             yield running.state
-        if running and command.on:
-            self._symbols.learn_running()
 
     @staticmethod
     def _switch_stacks(running: Running, *, on: bool) -> None:
@@ -319,7 +336,7 @@ class Capture:
     def _set_focus(self, focus: Focus) -> Iterator[Message]:
         try:
             if focus.follow and self._following is None:
-                self._ask(_FOLLOW, None, _FOLLOW_SLOTS, {})
+                self._ask(_FOLLOW, None, FOLLOW_SLOTS, {})
                 while _FOLLOW in self._loading:  # children would be missed before
                     self._wait_for_compilers()
             self._focus.apply(focus, *self._identities.cgroup_place(focus.cgroup))
@@ -361,12 +378,6 @@ class Capture:
         time.sleep(0.005)  # programs that are running now finish their record
         self._tick()
         self._output.send(Gone(self._reason))
-
-
-_FOLLOW_SLOTS = (
-    Slot("fork", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_fork", "follow_fork"),),)),
-    Slot("exit", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_exit", "forget_exit"),),)),
-)
 
 
 def main(

@@ -21,6 +21,9 @@ from ebtop.capture import bcclib
 from ebtop.capture.bcclib import Bcc, BccError, Compiled
 from ebtop.probe import Attach, Probe
 
+STACKS = "STACKS"
+"""The define with which programs walk stacks (bpf/include/stacks.h)."""
+_BOUND = frozenset({Attach.FENTRY, Attach.FEXIT})
 IDLE_S = 1.0
 FIRST_S = 20.0
 """So long the first request is waited for: on a busy machine it takes capture that long to import what it needs."""
@@ -30,8 +33,8 @@ MESSAGE = 1 << 18
 
 @dataclass(frozen=True)
 class Request:
-    """What to build: a program's text and defines, its slots, the maps that are there and those to hand over, and the
-    type ids of tracepoints and iterators by their probe."""
+    """What to build: a program's text and defines, its slots, the maps that are there, and the type ids of tracepoints
+    and iterators by their probe. What is not to `attach` is loaded only: other programs go on in it."""
 
     name: str
     text: str
@@ -39,7 +42,7 @@ class Request:
     defines: dict[str, int]
     headers: str
     shared: list[str]
-    maps: list[str]
+    attach: bool = True
     frequency: int = 99
     types: dict[str, int] = field(default_factory=dict)
 
@@ -50,22 +53,23 @@ class Request:
             for name, alternatives in self.slots
         ]
         head = [self.name, self.text, slots, self.defines, self.headers]
-        return json.dumps([*head, self.shared, self.maps, self.frequency, self.types]).encode()
+        return json.dumps([*head, self.shared, self.attach, self.frequency, self.types]).encode()
 
     @classmethod
     def decode(cls, raw: bytes) -> Request:
         """From JSON."""
-        name, text, slots, defines, headers, shared, maps, frequency, types = json.loads(raw)
+        name, text, slots, defines, headers, shared, attach, frequency, types = json.loads(raw)
         decoded = [
             (slot, [[Probe(Attach(p[0]), p[1], p[2], p[3]) for p in alt] for alt in alternatives])
             for slot, alternatives in slots
         ]
-        return cls(name, text, decoded, defines, headers, shared, maps, frequency, types)
+        return cls(name, text, decoded, defines, headers, shared, attach, frequency, types)
 
 
 @dataclass
 class Loaded:
-    """What was built: descriptors by their use, what attached and what was tried in vain."""
+    """What was built: descriptors by their use (maps: all of the program), what attached and what was tried in vain.
+    `stacks`: its programs walk stacks themselves."""
 
     maps: dict[str, int] = field(default_factory=dict)
     programs: dict[str, int] = field(default_factory=dict)
@@ -74,6 +78,7 @@ class Loaded:
     tried: list[tuple[str, str]] = field(default_factory=list)
     error: str = ""
     compile_s: float = 0.0
+    stacks: bool = False
 
     def close(self) -> None:
         """Let go of every descriptor."""
@@ -141,7 +146,7 @@ class Builder:
         """Build with one alternative for each slot: the slot that did not attach, None when all did (or it is no use
         to go on: `result.error` then says why)."""
         self._let_go()
-        module = self._compile({probe.function for probes in alternatives for probe in probes})
+        module = self._compile([probe for probes in alternatives for probe in probes])
         if module is None:
             return None
         for name, fd in self._shared.items():
@@ -150,7 +155,7 @@ class Builder:
         for number, probes in enumerate(alternatives):
             if not self._alternative(module, probes):
                 return number
-        self.result.maps = {name: module.map_fd(name) for name in self._request.maps}
+        self.result.maps = {name: module.map_fd(name) for name in module.map_names()}
         self._keep = module  # its descriptors must stay open until they have been sent
         return None
 
@@ -159,9 +164,16 @@ class Builder:
             os.close(fd)
         self.result.attachments, self.result.probes, self.result.programs = [], [], {}
 
-    def _compile(self, functions: set[str]) -> Compiled | None:
-        flags = ["-Wno-everything", "-fno-unroll-loops", *(f"-DWITH_{name}" for name in sorted(functions))]
-        flags += [f"-D{name}={value}" for name, value in self._request.defines.items()]
+    def _compile(self, probes: Sequence[Probe]) -> Compiled | None:
+        flags = [
+            "-Wno-everything",
+            "-fno-unroll-loops",
+            *(f"-DWITH_{name}" for name in sorted({p.function for p in probes})),
+        ]
+        # One at a function's entry cannot go on in another program: it walks stacks itself, or nothing does.
+        self.result.stacks = STACKS in self._request.defines or any(p.kind in _BOUND for p in probes)
+        defines = self._request.defines | ({STACKS: 1} if self.result.stacks else {})
+        flags += [f"-D{name}={value}" for name, value in defines.items()]
         if self._request.headers:
             flags.append(f"-I{self._request.headers}/include")
         complaints = _Complaints()
@@ -208,6 +220,8 @@ class Builder:
         return ""
 
     def _open(self, probe: Probe, program: int) -> list[int]:
+        if not self._request.attach:
+            return []
         if probe.kind is Attach.PERF_EVENT:
             return [self._bcc.sample(program, self._request.frequency, cpu) for cpu in online_cpus()]
         return [self._bcc.attach(probe, program)]
@@ -232,6 +246,7 @@ def send(sock: socket.socket, result: Loaded) -> None:
         "tried": result.tried,
         "error": result.error,
         "compile_s": result.compile_s,
+        "stacks": result.stacks,
     }
     sock.send(json.dumps(head).encode()[:MESSAGE])
     for start in range(0, len(fds), FDS_AT_ONCE):
@@ -263,6 +278,7 @@ def receive(sock: socket.socket) -> Loaded:
         tried=[(probe, error) for probe, error in head["tried"]],
         error=head["error"],
         compile_s=head["compile_s"],
+        stacks=head["stacks"],
     )
 
 
@@ -277,7 +293,7 @@ def serve(sock: socket.socket) -> None:
         problem = str(error)
     while True:
         try:
-            raw, shared, _flags, _address = socket.recv_fds(sock, MESSAGE, 16)
+            raw, shared, _flags, _address = socket.recv_fds(sock, MESSAGE, FDS_AT_ONCE)
         except TimeoutError:
             return
         if not raw:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ebtop.capture.records import layouts
 from ebtop.capture.streams import stream_defines, stream_header
-from ebtop.tool import Tool
+from ebtop.tool import Tool, probes_of
 
 _INCLUDE = re.compile(r'^#include "([\w.]+)"[^\n]*$', re.MULTILINE)
 
@@ -27,6 +27,12 @@ def bpf_folder() -> Path:
 def all_sources() -> list[str]:
     """Every C file, for finding the kernel members that they name."""
     return [path.read_text() for path in sorted(bpf_folder().rglob("*.[ch]"))]
+
+
+def places(tool: Tool) -> dict[str, int]:
+    """A number for each function of a tool whose events can carry stacks."""
+    functions = dict.fromkeys(probe.function for probe in probes_of(tool.slots)) if tool.stacks else {}
+    return {function: place for place, function in enumerate(functions)}
 
 
 @dataclass(frozen=True)
@@ -86,4 +92,13 @@ class Program:
     def defines(self) -> dict[str, int]:
         """The -D values that the text needs."""
         given = self._given | ({"PERF_BUFFER": 1} if self.perf_buffer else {})
-        return given | (stream_defines(self.tool, self.records, self.cpus) if self.tool else {})
+        return given | self._places | (stream_defines(self.tool, self.records, self.cpus) if self.tool else {})
+
+    def goes_on(self, function: str) -> bool:
+        """Whether a function can go on in another that walks stacks."""
+        return f"PLACE_{function})" in self.text
+
+    @property
+    def _places(self) -> dict[str, int]:
+        """PLACE_function: where the program that walks stacks is found, for those that do not (stacks.h)."""
+        return {f"PLACE_{function}": place for function, place in places(self.tool).items()} if self.tool else {}

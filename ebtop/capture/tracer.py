@@ -19,10 +19,10 @@ from ebtop.capture.finish import Finisher
 from ebtop.capture.histograms import HistogramMaps
 from ebtop.capture.loader import Loaded, online_cpus
 from ebtop.capture.perfbuffer import PerfReader
-from ebtop.capture.program import Program
+from ebtop.capture.program import Program, places
 from ebtop.capture.ring import Reader, RingReader
 from ebtop.tick import Cost
-from ebtop.tool import Batch, Tool, probes_of
+from ebtop.tool import Attach, Batch, Tool, probes_of
 
 NO_STACK = "stack missing"
 LOST = ("ring full", "map full", NO_STACK, "slot shared", "memory unreadable")
@@ -30,6 +30,14 @@ LOST = ("ring full", "map full", NO_STACK, "slot shared", "memory unreadable")
 MOST_STREAMS = 8
 """How many numbers that has."""
 BACKLOG, BUSY = "backlog full", "program was running"
+
+
+GO_ON_IN = {
+    Attach.RAW_TRACEPOINT: "stacked_raw",
+    Attach.TRACEPOINT: "stacked_tracepoint",
+    Attach.KPROBE: "stacked_kprobe",
+}
+"""Maps of programs that others of that kind go on in (bpf/include/stacks.h); those programs have none."""
 
 
 def possible_cpus() -> int:
@@ -127,6 +135,14 @@ class Tracer:
                 self.pending_bytes += batch.nbytes
                 self._pending.setdefault(name, []).append(batch)
 
+    def go_on_in(self, others: Loaded) -> None:
+        """Have the programs go on in others that walk stacks, whenever these are wanted."""
+        kinds = {probe.function: probe.kind for probe in probes_of(self.tool.slots)}
+        for function, place in places(self.tool).items():
+            if function in others.programs:
+                array = self.loaded.maps[GO_ON_IN[kinds[function]]]
+                bpfcall.update(array, struct.pack("<I", place), struct.pack("<I", others.programs[function]))
+
     def take_stacks(self, on: bool) -> None:
         """Switch the stacks of events on or off, for a tool that can take them, while its programs run."""
         seed = secrets.randbits(64) | 1 if on else 0
@@ -187,13 +203,6 @@ class Tracer:
                 reader.close()
             self._readers.clear()
         self.loaded.close()
-
-
-def wanted_maps(tool: Tool) -> list[str]:
-    """The maps of a tool's program that capture reads."""
-    pair = [f"{tool.histogram_map}_0", f"{tool.histogram_map}_1", "generation"] if tool.histogram_map else []
-    switches = ["switches"] if tool.stacks else []
-    return ["counters", *(ring.map for ring in tool.rings), *pair, *switches, *tool.gauge_maps]
 
 
 def tool_defines(options: Mapping[str, int]) -> dict[str, int]:

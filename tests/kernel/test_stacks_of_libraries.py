@@ -50,6 +50,7 @@ def test_opens(tmp_path: Path, way: str, built: str) -> None:
     assert all(event["stack"][0] == "_start" for event in found.where(path=str(target)))
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("built", BUILT)
 @pytest.mark.parametrize("way", ways("execsnoop"))
 def test_execs(tmp_path: Path, way: str, built: str) -> None:
@@ -63,6 +64,7 @@ def test_execs(tmp_path: Path, way: str, built: str) -> None:
     assert found.summary["lost"] == 0
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("built", BUILT)
 @pytest.mark.parametrize("way", ways("tcpconnect"))
 def test_connects(tmp_path: Path, way: str, built: str) -> None:
@@ -72,6 +74,7 @@ def test_connects(tmp_path: Path, way: str, built: str) -> None:
     assert found.lost_in(way) == 0
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("built", BUILT)
 def test_processes_that_are_gone_before_the_tick(tmp_path: Path, built: str) -> None:
     """Nobody else runs that program, and only the C library is named by the kernel."""
@@ -83,6 +86,7 @@ def test_processes_that_are_gone_before_the_tick(tmp_path: Path, built: str) -> 
     assert alike(counted(found.where(path=str(target)))) == expected(122, 61, "open_it", "open")
 
 
+@pytest.mark.native
 def test_a_process_that_is_another_program_at_the_tick(tmp_path: Path) -> None:
     """Its memory holds other files by then, whose functions were not called."""
     target = tmp_path / "target"
@@ -95,6 +99,7 @@ def test_a_process_that_is_another_program_at_the_tick(tmp_path: Path) -> None:
     assert len(event["stack"]) > 3
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("built", BUILT)
 def test_in_the_handler_of_a_signal(tmp_path: Path, built: str) -> None:
     """What was interrupted led to it."""
@@ -109,6 +114,7 @@ def test_in_the_handler_of_a_signal(tmp_path: Path, built: str) -> None:
     assert outer == Counter({tuple(FIRST): 7, tuple(SECOND): 5})
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("built", BUILT)
 @pytest.mark.parametrize("kind", ["deep", "wide"])
 def test_what_lies_beyond_the_copied_piece_is_cut_and_says_so(tmp_path: Path, kind: str, built: str) -> None:
@@ -133,6 +139,7 @@ def stack_by_gdb(program: list[str], function: str) -> list[str]:
     return re.findall(r"^#\d+\s+(?:0x\w+ in )?(\w+)", said, re.MULTILINE)[::-1]
 
 
+@pytest.mark.native
 @pytest.mark.native
 @pytest.mark.parametrize("built", BUILT)
 def test_the_same_stack_as_gdb(tmp_path: Path, built: str) -> None:
@@ -174,6 +181,7 @@ def by_perf(folder: Path, argv: list[str]) -> Counter[tuple[str, ...]]:
 
 
 @pytest.mark.native
+@pytest.mark.native
 @pytest.mark.parametrize("built", BUILT)
 def test_the_same_stacks_as_perf(tmp_path: Path, built: str) -> None:
     if shutil.which("perf") is None:
@@ -186,6 +194,7 @@ def test_the_same_stacks_as_perf(tmp_path: Path, built: str) -> None:
     assert alike(counted(found.where(path="/nonexistent"))) == theirs == expected(13, 7, "open_it", "open")
 
 
+@pytest.mark.native
 @pytest.mark.native
 def test_a_process_that_goes_on_for_long(tmp_path: Path) -> None:
     """It is named by what it has in memory."""

@@ -53,6 +53,8 @@ class Side:
                 bpf_function_start=lambda module, name: name in module.functions,
                 bpf_function_size=lambda _module, _name: 16,
                 bpf_module_license=lambda _module: b"GPL",
+                bpf_num_tables=lambda module: len(module.maps),
+                bpf_table_name=lambda module, number: list(module.maps)[number],
                 bpf_table_fd=lambda module, name: module.maps.get(name, -1),
                 **lib,
             ),

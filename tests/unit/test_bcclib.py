@@ -149,7 +149,7 @@ def test_a_program_is_built_on_either_side(side: Side) -> None:
         [Probe(Attach.TRACEPOINT, "sock:refused", "by_tracepoint")],
         [Probe(Attach.TRACEPOINT, "sock:state", "by_tracepoint"), Probe(Attach.PERF_EVENT, "cpu-clock", "by_sample")],
     ]
-    request = Request("x", PROGRAM, [("state", alternatives)], {"N": 1}, "/h", ["focus"], ["counters", "focus"])
+    request = Request("x", PROGRAM, [("state", alternatives)], {"N": 1}, "/h", ["focus"])
     with open("/proc/self/status", "rb") as shared:
         result = Builder(Bcc(side.module), request, [shared.fileno()]).build()
         assert result.error == ""

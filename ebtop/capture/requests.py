@@ -1,0 +1,56 @@
+"""What the compiler process is asked for: a tool's program, and the same again with the code that walks stacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ebtop.capture.kerneltypes import Known
+from ebtop.capture.loader import STACKS, Request
+from ebtop.capture.program import Program
+from ebtop.capture.running import Running
+from ebtop.capture.tracer import GO_ON_IN, tool_defines
+from ebtop.tool import Attach, Probe, Slot, probes_of
+
+FOLLOW_SLOTS = (
+    Slot("fork", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_fork", "follow_fork"),),)),
+    Slot("exit", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_exit", "forget_exit"),),)),
+)
+"""What keeps descendants in focus (bpf/focus.c)."""
+
+
+def program_request(
+    program: Program,
+    slots: Sequence[Slot],
+    options: Mapping[str, int],
+    kernel: Known,
+    shared: Iterable[str],
+    stacks: bool,
+) -> Request:
+    """A program, attached. `stacks`: with the code that walks stacks from the beginning."""
+    return Request(
+        name=program.name,
+        text=program.text,
+        slots=[(slot.name, [list(a) for a in slot.alternatives]) for slot in slots],
+        defines=program.defines | tool_defines(options) | ({STACKS: 1} if stacks else {}),
+        headers=kernel.headers,
+        shared=list(shared),
+        frequency=options.get("frequency", 0),
+        types=kernel.of(probes_of(slots)),
+    )
+
+
+def stacks_request(
+    name: str, program: Program, running: Running, options: Mapping[str, int], kernel: Known
+) -> tuple[Request, Mapping[str, int]]:
+    """The functions of a tool that runs once more, for those to go on in, and the maps that both have."""
+    shared = {name: fd for name, fd in running.tracer.loaded.maps.items() if name not in GO_ON_IN.values()}
+    request = Request(
+        name=name,
+        text=program.text,
+        slots=[(p.function, [[p]]) for p in running.probes if program.goes_on(p.function)],
+        defines=program.defines | tool_defines(options) | {STACKS: 1},
+        headers=kernel.headers,
+        shared=list(shared),
+        attach=False,
+    )
+    return request, shared
