@@ -146,6 +146,10 @@ class FunctionIndex:
     def _symbol(self, row: int) -> bytes:
         return self._strings[int(self._table[row])].at(int(self._name[row]))
 
+    def address(self, row: int) -> int:
+        """The virtual address of a row."""
+        return int(self._address[row])
+
     def function(self, row: int) -> Function:
         """The function of a row."""
         symbol = unversioned(self._symbol(row))

@@ -65,13 +65,12 @@ def search(
 
 
 def _collected(index: FunctionIndex, hits: dict[int, str], way: str, limit: int, complete: bool) -> Found:
-    rows = [row for row in sorted(hits, key=lambda row: (hits[row], row)) if not index.is_mark(row)]
-    functions: dict[tuple[int, str], Function] = {}
-    for row in rows[:limit]:
-        function = index.function(row)
-        functions.setdefault((function.address, function.name), function)
-    repeated = min(len(rows), limit) - len(functions)
-    return Found(list(functions.values()), len(rows) - repeated, way, complete)
+    rows: dict[tuple[str, int], int] = {}
+    for row, name in hits.items():
+        if not index.is_mark(row):
+            rows.setdefault((name, index.address(row)), row)
+    functions = [index.function(rows[key]) for key in sorted(rows)[:limit]]
+    return Found(functions, len(rows), way, complete)
 
 
 class _Search:

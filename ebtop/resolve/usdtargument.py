@@ -18,7 +18,7 @@ _LONGEST = 256
 _START = re.compile(r"(?<!\S)(-?(?:16|32|[1248]))(f?)@", re.ASCII)
 _NUMBER = re.compile(r"\$?(-?(?:0x[0-9a-fA-F]+|\d+))\Z", re.ASCII)
 _X86_MEMORY = re.compile(
-    r"(?:%(?P<segment>[c-gs]s):)?(?:(?P<before>-?\d+)\+)?(?P<symbol>[A-Za-z_.$][\w.$]*)?(?P<offset>[+-]?(?:0x[0-9a-fA-F]+|\d+)(?:[+-]\d+)*)?"
+    r"(?:%(?P<segment>[c-gs]s):)?(?:(?:(?P<before>-?\d+)\+)?(?P<symbol>[A-Za-z_.$][\w.$]*))?(?P<offset>[+-]?(?:0x[0-9a-fA-F]+|\d+)(?:[+-]\d+)*)?"
     r"(?:\((?:%(?P<base>\w+))?(?:,\s*%(?P<index>\w+)(?:,\s*(?P<scale>[1248]))?)?\))?\Z", re.ASCII
 )  # fmt: skip
 _ARM_MEMORY = re.compile(
@@ -71,12 +71,12 @@ class Operand(NamedTuple):
 
 def parse_arguments(arguments: str) -> tuple[Operand, ...]:
     """The arguments of one place. Never raises: what is not understood comes out as kind "unknown"."""
-    starts = list(_START.finditer(arguments))[:_MOST_ARGUMENTS]
+    starts = list(_START.finditer(arguments))
     if not starts:  # of the first version of the format, which had no sizes
         return tuple(_operand(word, word, 8) for word in arguments.split()[:_MOST_ARGUMENTS])
     ends = [match.start() for match in starts[1:]] + [len(arguments)]
     found = []
-    for start, end in zip(starts, ends, strict=True):
+    for start, end in zip(starts[:_MOST_ARGUMENTS], ends, strict=False):
         whole, place = (arguments[begin:end].strip() for begin in start.span())
         found.append(_operand(whole, place, abs(int(start[1])), start[1].startswith("-"), bool(start[2])))
     return tuple(found)
@@ -103,7 +103,7 @@ def _x86_register(place: str) -> dict[str, Any] | None:
 
 def _x86_memory(place: str) -> dict[str, Any] | None:
     match = _X86_MEMORY.match(place)
-    if match is None or match["segment"] or not place or (match["before"] and not match["symbol"]):
+    if match is None or match["segment"] or not place:
         return None
     value = _sum(match["offset"] or "") + int(match["before"] or 0)
     if match["symbol"]:
@@ -132,7 +132,7 @@ def _arm(place: str) -> dict[str, Any] | None:
             return {"kind": CONSTANT, "value": 0}
         if register[3] or int(register[2]) < 31:
             return {"kind": REGISTER, "register": "sp" if register[3] else f"x{int(register[2])}"}
-        return None
+        return {"kind": UNKNOWN}
     match = _ARM_MEMORY.match(place)
     if match is None:
         return None
