@@ -50,19 +50,22 @@ class Budget:
     def begin(self) -> None:
         """Start the time anew."""
         self._left, self._deadline = self._reads, time.monotonic() + self._seconds
-        self.taken: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
+        self.ended = ""
 
     def spend(self, section: str, size: int) -> None:
         """Count a read. Raises DwarfBudgetError."""
         self._left -= 1
         if self._left < 0 or (self._left % 64 == 0 and time.monotonic() > self._deadline):
-            raise DwarfBudgetError(f"the debug information was not searched to its end within {self._seconds:g} s")
+            self._end(f"the debug information was not searched to its end within {self._seconds:g} s")
         if section in _BOUNDS:
-            taken = self.taken[section] = self.taken.get(section, 0) + size
+            taken = self._taken[section] = self._taken.get(section, 0) + size
             if taken > _BOUNDS[section]:
-                raise DwarfBudgetError(
-                    f"the debug information takes more than {_BOUNDS[section]} bytes of .debug_{section}"
-                )
+                self._end(f"the debug information takes more than {_BOUNDS[section]} bytes of .debug_{section}")
+
+    def _end(self, reason: str) -> None:
+        self.ended = reason
+        raise DwarfBudgetError(reason)
 
 
 class MeteredStream:
@@ -148,8 +151,9 @@ class DwarfFile:
 
 
 @contextmanager
-def only_dwarf_errors() -> Iterator[None]:
-    """Whatever pyelftools stumbles over in a damaged file becomes a DwarfError."""
+def only_dwarf_errors(budget: Budget) -> Iterator[None]:
+    """Begin a question; whatever pyelftools stumbles over in a damaged file becomes a DwarfError."""
+    budget.begin()
     try:
         yield
     except DwarfError:
@@ -157,4 +161,6 @@ def only_dwarf_errors() -> Iterator[None]:
     except (ElfError, OSError) as error:
         raise DwarfError(str(error)) from error
     except Exception as error:
+        if budget.ended:  # pyelftools makes an error of its own of it
+            raise DwarfBudgetError(budget.ended) from error
         raise DwarfError(f"damaged debug information: {type(error).__name__}: {str(error)[:100]}") from error

@@ -33,14 +33,14 @@ _C: Final = frozenset({0x01, 0x02, 0x0C, 0x1D, 0x2C})  # DW_LANG_C89, C, C99, C1
 _DEEPEST = 24
 _LONGEST = 400
 _MOST_MEMBERS = 4096
+_MOST_ELEMENTS = 64
 
 
 class Type(NamedTuple):
     """A type. `size` is in bytes, 0 when unknown; `offset` is that of its entry in .debug_info, -1 for void.
 
     `kind` says how a value is read, behind typedefs and qualifiers; `target` is what a pointer leads to, or the element
-    of an array, as an offset, -1 for none. `by_reference` is for classes that are passed by the address of a copy, and
-    None for those of which nobody knows.
+    of an array, as an offset, -1 for none.
     """
 
     name: str
@@ -48,7 +48,6 @@ class Type(NamedTuple):
     size: int
     offset: int
     target: int = -1
-    by_reference: bool | None = False
 
     @property
     def is_string(self) -> bool:
@@ -123,14 +122,14 @@ class Types:
             kind = _ENCODINGS.get(number_of(entry, "DW_AT_encoding", 0), OTHER)
             return Type(name_of(entry) or "?", kind, size, entry.offset)
         if tag in _AGGREGATES:
-            return self._aggregate(unit, entry, size)
+            return Type(self._prefixed(unit, entry, _AGGREGATES[tag]), STRUCT, size, entry.offset)
         if tag == "DW_TAG_enumeration_type":
             return Type(self._prefixed(unit, entry, "enum"), ENUM, size or 4, entry.offset)
         inner = self._inner(unit, entry, depth)
         if tag in _QUALIFIERS:
-            return inner._replace(name=_qualified(inner, _QUALIFIERS[tag]))
+            return inner._replace(name=_qualified(inner, _QUALIFIERS[tag]), offset=entry.offset)
         if tag == "DW_TAG_typedef":
-            return inner._replace(name=self.scoped(unit, entry))
+            return inner._replace(name=self.scoped(unit, entry), offset=entry.offset)
         return self._derived(unit, entry, inner, size)
 
     def _derived(self, unit: Any, entry: Any, inner: Type, size: int) -> Type:
@@ -151,10 +150,6 @@ class Types:
             parameters = [self.of(unit, c).name for c in children_of(unit, entry) if c.tag == "DW_TAG_formal_parameter"]
             return Type(f"{inner.name} ({', '.join(parameters) or 'void'})", FUNCTION, 0, entry.offset)
         return Type(name_of(entry) or "?", OTHER, size or inner.size, entry.offset)
-
-    def _aggregate(self, unit: Any, entry: Any, size: int) -> Type:
-        prefixed = self._prefixed(unit, entry, _AGGREGATES[entry.tag])
-        return Type(prefixed, STRUCT, size, entry.offset, by_reference=_by_reference(unit, entry))
 
     def _prefixed(self, unit: Any, entry: Any, word: str) -> str:
         """A name with `struct`, `union` or `enum` before it where C needs that."""
@@ -185,6 +180,49 @@ class Types:
             name = name_of(child) if child.tag == "DW_TAG_member" else ""
             found.append(_member(child, name, self.of(unit, child)))
         return found
+
+    def parts(self, of: Type) -> list[Member]:
+        """The members of a struct, or the elements of an array, as far as they can matter for how it is passed."""
+        if of.kind == STRUCT:
+            return self.members(of.offset)
+        if of.kind != ARRAY:
+            return []
+        element = self.at_offset(of.target)
+        count = of.size // element.size if element.size else 0
+        return [Member("", n * element.size, element) for n in range(min(count, _MOST_ELEMENTS))]
+
+    def by_reference(self, of: Type, depth: int = 0) -> bool | None:
+        """Whether a class is passed by the address of a copy, as C++ does when copying runs code; None: not known."""
+        if of.kind != STRUCT or depth > _DEEPEST:
+            return False if of.kind != STRUCT else None
+        unit, entry = self._definition(*self._entry(self.plain(of.offset)))
+        convention = number_of(entry, "DW_AT_calling_convention", 0)
+        if convention in {4, 5}:  # DW_CC_pass_by_reference, DW_CC_pass_by_value
+            return convention == 4
+        if language_of(unit) in _C:
+            return False
+        found: set[bool | None] = {self._copied_by_code(unit, entry)}
+        for member in self.members(of.offset):
+            found.add(member.name.startswith("_vptr") or self.by_reference(member.type, depth + 1))
+        return True if True in found else None if None in found else False
+
+    def _copied_by_code(self, unit: Any, entry: Any) -> bool | None:
+        """Whether a class declares how it is copied or destroyed; None when that may be what is done anyway."""
+        own = name_of(entry).partition("<")[0]
+        for child in children_of(unit, entry):
+            name = name_of(child) if child.tag == "DW_TAG_subprogram" else ""
+            if name not in {own, f"~{own}"} or child.attributes.keys() & {"DW_AT_artificial", "DW_AT_deleted"}:
+                continue
+            if number_of(child, "DW_AT_defaulted", 0) == 1 or (name == own and not self._takes(unit, child, entry)):
+                continue
+            return True if unit["version"] >= 5 else None  # before, "= default" was not said
+        return False
+
+    def _takes(self, unit: Any, constructor: Any, entry: Any) -> bool:
+        """Whether a constructor takes a reference to what it makes."""
+        kinds = [c for c in children_of(unit, constructor) if c.tag == "DW_TAG_formal_parameter"]
+        given = self.of(unit, kinds[1]) if len(kinds) > 1 else _VOID
+        return given.kind == POINTER and given.target >= 0 and self.plain(given.target) == entry.offset
 
     def plain(self, offset: int) -> int:
         """The entry behind typedefs and qualifiers. Raises DwarfError when there is none."""
@@ -224,17 +262,6 @@ def number_of(entry: Any, attribute: str, otherwise: int) -> int:
 def language_of(unit: Any) -> int:
     """The DW_LANG_ code of a unit."""
     return number_of(unit.get_top_DIE(), "DW_AT_language", 0)
-
-
-def _by_reference(unit: Any, entry: Any) -> bool | None:
-    """Whether a class is passed by the address of a copy, as C++ does when copying one runs code."""
-    convention = number_of(entry, "DW_AT_calling_convention", 0)
-    if convention in {4, 5}:  # DW_CC_pass_by_reference, DW_CC_pass_by_value
-        return convention == 4
-    own = name_of(entry).partition("<")[0]
-    special = {own, f"~{own}"}
-    functions = (c for c in children_of(unit, entry) if c.tag == "DW_TAG_subprogram")
-    return None if language_of(unit) not in _C and any(name_of(f) in special for f in functions) else False
 
 
 def _path(unit: Any, offset: int) -> list[str]:
