@@ -30,8 +30,8 @@ from tests.hostile.test_elf import LONG_WORDS, real
 from tests.unit.unwindfiles import opened
 
 PARTS = (
-    "file header", "program headers", "section headers", ".note.stapsdt", ".symtab", ".strtab", ".dynsym", ".debug_info",
-    ".debug_abbrev", ".debug_aranges", ".debug_str", ".debug_line", ".debug_loclists", ".debug_rnglists",
+    "file header", "program headers", "section headers", ".note.stapsdt", ".symtab", ".strtab", ".dynsym",
+    ".debug_info", ".debug_abbrev", ".debug_aranges", ".debug_str", ".debug_line", ".debug_loclists", ".debug_rnglists",
     ".debug_line_str", ".eh_frame_hdr",
 )  # fmt: skip
 MOST_KIB = 400 << 10

@@ -17,6 +17,7 @@ from ebtop.resolve.binaryfile import open_binary
 from ebtop.resolve.functionindex import Function
 from ebtop.resolve.functionname import base_of, clones_of, inner_names
 from ebtop.resolve.functionsearch import BASE, INNER, SYMBOL, WHOLE, Found, search
+from ebtop.resolve.sieve import sieve_of
 from tests.unit.elfprograms import built, output
 
 C_SOURCE = r"""
@@ -178,6 +179,43 @@ def test_all_names_are_those_of_readelf(path: str, request: pytest.FixtureReques
     assert not missing
     same = sum(bool(at[place] & listed) for place, listed in wanted.items())
     assert same >= 0.995 * len(wanted)  # names that could expand without end are cut: demangle.py
+
+
+LIBRARIES = ["/usr/bin/node", "/usr/lib/x86_64-linux-gnu/libstdc++.so.6", "/usr/lib/x86_64-linux-gnu/libLLVM-14.so.1"]
+
+
+@pytest.mark.parametrize("path", LIBRARIES)
+def test_what_searches_pass_over_cannot_match(path: str) -> None:
+    """Each word that is sifted by stands in the symbol of each name that has it."""
+    if not Path(path).exists():
+        pytest.skip(f"needs {path}")
+    with opened(path) as binary:
+        functions = binary.find("*", limit=40_000).functions
+    sifted = 0
+    for function in functions:
+        for part in re.split(r"[<>(), ]+|::", function.name):
+            word = sieve_of(part)
+            assert word.decode() in function.symbol, function
+            sifted += bool(word)
+    assert sifted > len(functions) / 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wanted"),
+    [("node::Start*", b"Start"), ("*", b""), ("std::string*", b""), ("vtable for Cart", b"Cart"), ("a::b", b""),
+     ("*12345ul*", b""), ("main", b"main"), ("operator new", b""), ("anonymous*Cart", b"Cart"), ("Allocator", b"")],
+)  # fmt: skip
+def test_sieves(pattern: str, wanted: bytes) -> None:
+    assert sieve_of(pattern) == wanted
+
+
+def test_a_sieve_finds_what_a_full_search_finds(server: str, program: str) -> None:
+    for path in (server, program):
+        with opened(path) as binary:
+            every = binary.find("*", limit=100_000).functions
+        for function in every:
+            with opened(path) as binary:  # nothing is remembered yet
+                assert function.name in names(binary.find(function.name.replace("*", "?")))
 
 
 def test_aliases_ifuncs_and_sizes(program: str) -> None:
