@@ -50,17 +50,6 @@ fn main() { let mut c = shop::Cart { total: std::env::args().count() as u64 };
   println!("{} {}", c.add(3), c.price()); }
 """
 
-GO_SOURCE = """
-package main
-import "os"
-type Cart struct { total int }
-//go:noinline
-func (c *Cart) Add(price int) int { c.total += price; return c.total }
-//go:noinline
-func cold(x int) int { return x + 1 }
-func main() { c := &Cart{}; os.Exit(cold(c.Add(len(os.Args))) - 2) }
-"""
-
 
 @contextmanager
 def opened(path: str, **options: str) -> Iterator[Binary]:
@@ -279,27 +268,6 @@ def test_rust(tmp_path: Path, mangling: str) -> None:
         assert add.symbol.startswith({"legacy": "_ZN", "v0": "_R"}[mangling])
         assert binary.find("*Priced*price").total == 1
         assert binary.find("shop::main").total == 1
-
-
-def test_go(tmp_path: Path) -> None:
-    if not shutil.which("go"):
-        pytest.skip("needs go")
-    (tmp_path / "shop.go").write_text(GO_SOURCE)
-    path = str(tmp_path / "shop")
-    environment = os.environ | {"GOCACHE": str(tmp_path / "cache"), "GOFLAGS": "-mod=mod", "GO111MODULE": "off"}
-    command = ["go", "build", "-o", path, str(tmp_path / "shop.go")]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        pytest.skip(f"go: {done.stderr[-300:]}")
-    with opened(path) as binary:
-        assert binary.go
-        for pattern in ("main.(*Cart).Add", "(*Cart).Add"):
-            assert names(binary.find(pattern)) == {"main.(*Cart).Add"}
-        (cold,) = binary.find("main.cold").functions
-        assert (cold.clones, cold.whole) == ((), True)  # a dot is no clone in Go
-        at = {int(line.split()[0], 16): line.split()[-1] for line in output("go", "tool", "nm", path).splitlines()
-              if line.split()[1:2] in (["T"], ["t"])}  # fmt: skip
-        assert at[cold.address] == "main.cold"
 
 
 def test_names_from_a_debug_file_and_from_debug_data(tmp_path: Path) -> None:
