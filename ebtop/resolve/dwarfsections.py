@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from io import SEEK_END, SEEK_SET
 from typing import Any, Final
 
-from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
+from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig
 
+from ebtop.resolve.dwarfinfo import BoundedDwarfInfo
 from ebtop.resolve.elflayout import ElfError, ElfImage, Section
 
 _SHF_COMPRESSED: Final = 0x800
@@ -28,7 +29,7 @@ _NAMES = (
     "info", "aranges", "abbrev", "frame", "str", "loc", "ranges", "line", "pubtypes", "pubnames", "addr",
     "str_offsets", "line_str", "loclists", "rnglists", "sup", "types",
 )  # fmt: skip
-_BOUNDS: Final = {"abbrev": 1 << 20, "str": 4 << 20, "line_str": 4 << 20, "line": 4 << 20}
+_BOUNDS: Final = {"abbrev": 8 << 20, "str": 4 << 20, "line_str": 4 << 20, "line": 4 << 20}
 """Bytes that one question may take from sections of which each byte costs much memory."""
 
 
@@ -113,7 +114,7 @@ class DwarfFile:
             raise DwarfError("debug information packed the old way (.zdebug)" if packed else "no debug information")
         config = DwarfConfig(image.order == "<", "x64" if image.wide else "x86", 8 if image.wide else 4)
         found = {f"debug_{name}_sec": self._descriptor(sections.get(f".debug_{name}"), name) for name in _NAMES}
-        self.info = DWARFInfo(config=config, eh_frame_sec=None, gnu_debugaltlink_sec=None, **found)
+        self.info = BoundedDwarfInfo(config=config, eh_frame_sec=None, gnu_debugaltlink_sec=None, **found)
         self.has_supplement = ".gnu_debugaltlink" in sections
         self.gdb_index = sections.get(".gdb_index")
 

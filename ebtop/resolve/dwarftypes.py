@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from ebtop.resolve.bounded import BoundedCache
 from ebtop.resolve.dwarfsections import DwarfError, DwarfFile
 from ebtop.resolve.dwarfunits import children_of, entries_in, entry_at, sibling_of
 from ebtop.tool import text
@@ -34,6 +35,7 @@ _DEEPEST = 24
 _LONGEST = 400
 _MOST_MEMBERS = 4096
 _MOST_ELEMENTS = 64
+_MOST_KNOWN = 4096
 
 
 class Type(NamedTuple):
@@ -72,8 +74,8 @@ class Types:
 
     def __init__(self, file: DwarfFile) -> None:
         self._file = file
-        self._known: dict[int, Type] = {}
-        self._scopes: dict[int, str] = {}
+        self._known: BoundedCache[int, Type] = BoundedCache(_MOST_KNOWN)
+        self._scopes: BoundedCache[int, str] = BoundedCache(_MOST_KNOWN)
 
     def of(self, unit: Any, entry: Any) -> Type:
         """The type that an entry (a parameter, a member, a function's result) has. void when it has none."""
@@ -87,7 +89,7 @@ class Types:
         if form in {"DW_FORM_ref_addr", "DW_FORM_ref_sig8"}:
             if form == "DW_FORM_ref_sig8":
                 raise DwarfError("types in units of their own (-fdebug-types-section) are not read")
-            other = self._file.info.get_CU_containing(found.raw_value)
+            other = self._file.info.unit_with(found.raw_value)
             return other, entry_at(other, found.raw_value)
         if not isinstance(found.raw_value, int) or not form.startswith("DW_FORM_ref") or "sup" in form:
             raise DwarfError("types in a supplementary file (of dwz) are not read")
@@ -100,7 +102,8 @@ class Types:
             if depth > _DEEPEST:
                 raise DwarfError("a type that contains itself")
             known = self._read(unit, entry, depth)
-            self._known[entry.offset] = known._replace(name=known.name[:_LONGEST])
+            known = known._replace(name=known.name[:_LONGEST])
+            self._known.put(entry.offset, known)
         return known
 
     def at_offset(self, offset: int) -> Type:
@@ -108,7 +111,7 @@ class Types:
         return _VOID if offset < 0 else self.at(*self._entry(offset))
 
     def _entry(self, offset: int) -> tuple[Any, Any]:
-        unit = self._file.info.get_CU_containing(offset)
+        unit = self._file.info.unit_with(offset)
         return unit, entry_at(unit, offset)
 
     def _inner(self, unit: Any, entry: Any, depth: int) -> Type:
@@ -163,9 +166,10 @@ class Types:
         name = name_of(entry)
         if not name or language_of(unit) in _C:
             return name
-        if entry.offset not in self._scopes:
-            self._scopes[entry.offset] = "::".join(_path(unit, entry.offset))
-        scope = self._scopes[entry.offset]
+        scope = self._scopes.get(entry.offset)
+        if scope is None:
+            scope = "::".join(_path(unit, entry.offset))[:_LONGEST]
+            self._scopes.put(entry.offset, scope)
         return f"{scope}::{name}" if scope else name
 
     def members(self, offset: int) -> list[Member]:

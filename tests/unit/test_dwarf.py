@@ -246,6 +246,11 @@ def test_wherever_the_debug_information_is(tmp_path: Path, kind: str) -> None:
     path = built(tmp_path, "server", "-g", *VARIANTS[kind])
     assert [p.type.name for p in described(path, "MainCommon::main").parameters][:2] == ["int", "char **"]
     assert [p.name for p in described(path, "inner").parameters] == ["x"]
+    with open_binary(path) as file:
+        binary = Binary(file, Binaries())
+        hook = binary.describe(binary.find("MainCommon::main").functions[0]).parameters[2]
+        assert {m.name for m in binary.dwarf.members(hook.type)} >= {"", "_M_invoker"}
+        assert binary.dwarf.access(hook.type, "_M_invoker").hops == (24,)
     output("objcopy", "--remove-section", ".debug_aranges", path)  # then all units are looked through
     assert [p.name for p in described(path, "inner").parameters] == ["x"]
 
