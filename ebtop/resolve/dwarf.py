@@ -55,7 +55,7 @@ class Access(NamedTuple):
 class Dwarf:
     """The debug information of one file; only what is asked for is read. All methods raise DwarfError, nothing else.
 
-    `seconds` is what one question may take; DwarfBudgetError says that it was not enough.
+    `seconds` is what one question may take in CPU time; DwarfBudgetError says that it was not enough.
     """
 
     def __init__(self, image: ElfImage, seconds: float = 5.0) -> None:

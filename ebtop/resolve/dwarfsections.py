@@ -42,7 +42,7 @@ class DwarfBudgetError(DwarfError):
 
 
 class Budget:
-    """What one question may cost. `begin` starts a new one."""
+    """What one question may cost, in CPU time of the thread and in reads. `begin` starts a new one."""
 
     def __init__(self, seconds: float = 5.0, reads: int = 8_000_000) -> None:
         self._seconds, self._reads = seconds, reads
@@ -50,15 +50,15 @@ class Budget:
 
     def begin(self) -> None:
         """Start the time anew."""
-        self._left, self._deadline = self._reads, time.monotonic() + self._seconds
+        self._left, self._deadline = self._reads, time.thread_time() + self._seconds
         self._taken: dict[str, int] = {}
         self.ended = ""
 
     def spend(self, section: str, size: int) -> None:
         """Count a read. Raises DwarfBudgetError."""
         self._left -= 1
-        if self._left < 0 or (self._left % 64 == 0 and time.monotonic() > self._deadline):
-            self._end(f"the debug information was not searched to its end within {self._seconds:g} s")
+        if self._left < 0 or (self._left % 64 == 0 and time.thread_time() > self._deadline):
+            self._end(f"the debug information was not searched to its end within {self._seconds:g} s of CPU time")
         if section in _BOUNDS:
             taken = self._taken[section] = self._taken.get(section, 0) + size
             if taken > _BOUNDS[section]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from elftools.dwarf.die import DIE
 from elftools.dwarf.ranges import BaseAddressEntry
 
+from ebtop.resolve.dwarfscan import functions_in
 from ebtop.resolve.dwarfsections import DwarfError, DwarfFile, MeteredStream
 
 _OPEN: Final = frozenset({"DW_TAG_compile_unit", "DW_TAG_partial_unit", "DW_TAG_namespace", "DW_TAG_module"})
@@ -31,8 +32,8 @@ def entry_at(unit: Any, offset: int) -> Any:
     return DIE(unit, unit.dwarfinfo.debug_info_sec.stream, offset)
 
 
-def entries_in(unit: Any, parent: Any, everything: bool = False) -> Iterator[Any]:
-    """The entries below one, those in namespaces included; `everything` for those in functions and types, too."""
+def entries_in(unit: Any, parent: Any) -> Iterator[Any]:
+    """The entries below one, those in namespaces included, those in functions and types not."""
     position, end, depth = parent.offset + parent.size, unit.cu_offset + unit.size, 1
     if not parent.has_children:
         return
@@ -44,7 +45,7 @@ def entries_in(unit: Any, parent: Any, everything: bool = False) -> Iterator[Any
             continue
         yield entry
         if entry.has_children:
-            beyond = None if everything or entry.tag in _OPEN else sibling_of(unit, entry)
+            beyond = None if entry.tag in _OPEN else sibling_of(unit, entry)
             position, depth = (position, depth + 1) if beyond is None else (beyond, depth)
 
 
@@ -197,10 +198,10 @@ def function_entry(units: Units, address: int) -> tuple[Any, Any] | None:
     for unit in units.with_code_at(address):
         if {"DW_AT_dwo_name", "DW_AT_GNU_dwo_name"} & set(unit.get_top_DIE().attributes):
             raise DwarfError("split debug information (-gsplit-dwarf), which is in .dwo files that are not read")
-        for everything in (False, True):  # most are not inside of others: look there first
-            for entry in entries_in(unit, unit.get_top_DIE(), everything):
-                if entry.tag == "DW_TAG_subprogram" and _begins_at(units, unit, entry, address):
-                    return unit, entry
+        for offset in functions_in(unit):
+            entry = entry_at(unit, offset)
+            if _begins_at(units, unit, entry, address):
+                return unit, entry
     return None
 
 

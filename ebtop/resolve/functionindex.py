@@ -120,7 +120,7 @@ class FunctionIndex:
         return tuple(dict.fromkeys(self._origins[int(table)] for table in np.unique(self._table)))
 
     def blocks(self, mangled: bool, deadline: float, sieve: bytes = b"") -> Iterator[Block]:
-        """All names, as their sources have them or as the tables do; raises OutOfTimeError at that monotonic time.
+        """All names, as their sources have them or as the tables do; OutOfTimeError at that CPU time of the thread.
 
         With a `sieve`, names whose symbols do not contain these bytes may be missing: most need not be demangled then.
         """
@@ -136,7 +136,7 @@ class FunctionIndex:
         parts: list[bytes] = []
         kept: list[int] = []
         for number, symbol in enumerate(self._symbols(rows)):
-            if number % _PATIENCE == 0 and time.monotonic() > deadline:
+            if number % _PATIENCE == 0 and time.thread_time() > deadline:
                 raise OutOfTimeError
             if sieve not in symbol:
                 continue

@@ -15,6 +15,7 @@ from ebtop.tool import text
 WHOLE, BASE, INNER, SYMBOL = "name", "without parameters", "in a namespace", "symbol"
 _LONGEST_PATTERN: Final = 4096
 _MOST_MEMORY = 8 << 20
+_PATIENCE = 64
 _ANY, _ONE = r"[^\x00]*", r"[^\x00]"
 _REST = rf"(?:[(\[. ]{_ANY})?\x00"
 
@@ -47,11 +48,12 @@ def search(
     What is tried, until something is found: the whole name (`ns::f(int)`, which a wildcard may cover the parameters
     of), the name without parameters (`ns::f`), the name further inside (`f`, `T::f`). A pattern that begins with `_Z`
     or `_R` is a mangled name. Pieces of functions (`.cold`, `.part`) are found only by a pattern that has these words.
+    `seconds` are of CPU time.
     Raises ValueError for an empty or absurdly long pattern, nothing else.
     """
     if not pattern.strip() or len(pattern) > _LONGEST_PATTERN or "\0" in pattern:
         raise ValueError("name a function in at most 4,096 characters; * stands for any characters, ? for one")
-    looking = _Search(index, pattern, ignore_case, time.monotonic() + seconds)
+    looking = _Search(index, pattern, ignore_case, time.thread_time() + seconds)
     complete = True
     try:
         looking.go()
@@ -112,12 +114,12 @@ class _Search:
                     break
 
     def _hits(self, way: str, block: Block) -> Iterator[Hit]:
-        for match in self._finders[way](block.text):
+        for number, match in enumerate(self._finders[way](block.text)):
             start, end = match.span()
             name = text(block.text[start + 1 : end - 1])
             if self._is_meant(way, name):
                 yield block.row_at(start), name
-            if time.monotonic() > self._deadline:
+            if number % _PATIENCE == 0 and time.thread_time() > self._deadline:
                 raise OutOfTimeError
 
     def _is_meant(self, way: str, name: str) -> bool:
