@@ -130,7 +130,7 @@ class Dwarf:
         notes: list[str] = []
         chain = self._chain(unit, entry)
         found, variadic = self._parameters(unit, entry, address, notes)
-        result = self._type(chain, notes)
+        result = self._go_result(unit, entry, notes) if language_of(unit) == _GO else self._type(chain, notes)
         fallback = self._fallback(unit, result, [Value(type_, seen) for _, type_, _, seen in found], changed)
         parameters = tuple(
             Parameter(name, type_, place or other)
@@ -149,7 +149,7 @@ class Dwarf:
         variadic = False
         for child in children_of(unit, entry):
             variadic |= child.tag == "DW_TAG_unspecified_parameters"
-            if child.tag != "DW_TAG_formal_parameter" or len(found) >= _MOST_PARAMETERS:
+            if child.tag != "DW_TAG_formal_parameter" or len(found) >= _MOST_PARAMETERS or _is_go_result(child):
                 continue
             chain = self._chain(unit, child)
             name = next((name_of(e) for _, e in chain if name_of(e)), "")
@@ -184,6 +184,12 @@ class Dwarf:
                 break
             found.append(self._types.referred(unit, entry, links[0]))
         return found
+
+    def _go_result(self, unit: Any, entry: Any, notes: list[str]) -> Type:
+        """Go lists results among the parameters, some of them twice."""
+        found = {name_of(c): self._type([(unit, c)], notes) for c in children_of(unit, entry) if _is_go_result(c)}
+        types = list(found.values()) or [self._types.at_offset(-1)]
+        return types[0] if len(types) == 1 else _UNREAD._replace(name=f"({', '.join(t.name for t in types)})")
 
     def _reference(self, parameter: Any, type_: Type) -> bool | None:
         """Whether a parameter is passed by the address of a copy."""
@@ -222,6 +228,10 @@ class Dwarf:
         index = number - (program["version"] < 5) if program is not None else -1
         files = program["file_entry"] if program is not None else []
         return text(files[index].name) if 0 <= index < len(files) else ""
+
+
+def _is_go_result(entry: Any) -> bool:
+    return entry.tag == "DW_TAG_formal_parameter" and bool(number_of(entry, "DW_AT_variable_parameter", 0))
 
 
 def _steps(path: str) -> list[str | int]:

@@ -6,13 +6,14 @@ functions with code. Forms: DWARF 5, 7.5.6.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from ebtop.resolve.dwarfsections import DwarfError
 
 _WINDOW = 256 << 10
-_MARGIN = 8 << 10
+_MARGIN = 64 << 10
 """No entry that is read here is longer, but for blocks and strings, which are looked for anew."""
 
 _FIXED: Final = {
@@ -25,44 +26,94 @@ _NUMBERS: Final = frozenset({"sdata", "udata", "ref_udata", "strx", "addrx", "lo
                              "GNU_str_index"})  # fmt: skip
 _BLOCKS: Final = {"block1": 1, "block2": 2, "block4": 4}
 _CODE: Final = frozenset({"DW_AT_low_pc", "DW_AT_ranges", "DW_AT_entry_pc"})
+SCOPES: Final = frozenset(
+    f"DW_TAG_{kind}" for kind in ("namespace", "module", "structure_type", "class_type", "union_type")
+)
+_MOST_SCOPES, _DEEPEST = 200_000, 1000
 _NUMBER, _STRING, _BLOCK = -1, -2, -3
 
 
 class _Shape(NamedTuple):
     """`steps` are bytes to pass over, _NUMBER, _STRING, _BLOCK, or _BLOCK - n for a block with n bytes of length."""
 
-    wanted: bool
+    function: bool
+    scope: bool
     children: bool
     steps: tuple[int, ...]
 
 
 def functions_in(unit: Any) -> Iterator[int]:
     """The offsets in .debug_info of the functions of a unit that have code. Raises DwarfError for unknown forms."""
+    return (offset for offset, shape in _entries(unit) if shape is not None and shape.function)
+
+
+class Scopes:
+    """The namespaces and types of one unit, which other entries lie in."""
+
+    def __init__(self, unit: Any) -> None:
+        """Raises DwarfError for unknown forms."""
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._parents: list[int] = []
+        open_: list[int] = []  # rows of what contains the next entry, -1 for what is no scope
+        for offset, shape in _entries(unit):
+            if shape is None:
+                row = open_.pop() if open_ else -1
+                if row >= 0:
+                    self._ends[row] = offset
+            elif shape.children:
+                open_.append(self._add(offset, open_) if shape.scope and len(self._starts) < _MOST_SCOPES else -1)
+            if len(open_) > _DEEPEST:
+                raise DwarfError("debug information with too many levels")
+
+    def _add(self, offset: int, outer: list[int]) -> int:
+        self._starts.append(offset)
+        self._ends.append(offset)
+        self._parents.append(next((row for row in reversed(outer) if row >= 0), -1))
+        return len(self._starts) - 1
+
+    def around(self, offset: int) -> list[int]:
+        """The offsets of the scopes that contain an entry, outermost first."""
+        row, found = bisect_left(self._starts, offset) - 1, []
+        while row >= 0:
+            if self._starts[row] < offset < self._ends[row]:
+                found.append(self._starts[row])
+            row = self._parents[row]
+        return found[::-1]
+
+
+def _entries(unit: Any) -> Iterator[tuple[int, _Shape | None]]:
+    """The offsets and kinds of all entries of a unit; None for the end of an entry's children."""
     stream = unit.dwarfinfo.debug_info_sec.stream
     shapes: dict[int, _Shape] = {}
     table, end = unit.get_abbrev_table(), unit.cu_offset + unit.size
-    start, data, at = unit.cu_die_offset, b"", 0
-    stream.seek(start)
-    data = stream.read(min(_WINDOW, end - start))
-    while start + at < end and data:
+    start, at = unit.cu_die_offset, 0
+    data, end = _read(stream, start, end)
+    while start + at < end:
         if at > len(data) - _MARGIN and start + len(data) < end:
             start, at = start + at, 0
-            stream.seek(start)
-            data = stream.read(min(_WINDOW, end - start))
+            data, end = _read(stream, start, end)
             continue
         entry = start + at
         try:
             code, at = _number(data, at)
             if not code:
+                yield entry, None
                 continue
             if code not in shapes:
                 shapes[code] = _shape(unit, table.get_abbrev(code))
-            shape = shapes[code]
-            if shape.wanted:
-                yield entry
-            at = _behind(data, at, shape.steps, unit)
+            yield entry, shapes[code]
+            at = _behind(data, at, shapes[code].steps, unit)
         except IndexError:
             raise DwarfError("a unit of the debug information is cut") from None
+
+
+def _read(stream: Any, start: int, end: int) -> tuple[bytes, int]:
+    """The next part of a unit, and where the unit ends: where there is no more, it ends too early."""
+    stream.seek(start)
+    wanted = min(_WINDOW, end - start)
+    data: bytes = stream.read(wanted)
+    return data, end if len(data) == wanted else start + len(data)
 
 
 def _shape(unit: Any, declaration: Any) -> _Shape:
@@ -76,8 +127,8 @@ def _shape(unit: Any, declaration: Any) -> _Shape:
             steps[-1] += step
         else:
             steps.append(step)
-    wanted = declaration["tag"] == "DW_TAG_subprogram" and not names.isdisjoint(_CODE)
-    return _Shape(wanted, declaration.has_children(), tuple(steps))
+    function = declaration["tag"] == "DW_TAG_subprogram" and not names.isdisjoint(_CODE)
+    return _Shape(function, declaration["tag"] in SCOPES, declaration.has_children(), tuple(steps))
 
 
 def _step(unit: Any, form: str) -> int:

@@ -24,6 +24,7 @@ _SHF_COMPRESSED: Final = 0x800
 _ZLIB: Final = 1
 _WINDOW = 64 << 10
 _LARGEST_READ = 1 << 20
+_LARGE = 4096
 _MOST_UNPACKED = 256 << 20
 _NAMES = (
     "info", "aranges", "abbrev", "frame", "str", "loc", "ranges", "line", "pubtypes", "pubnames", "addr",
@@ -57,7 +58,7 @@ class Budget:
     def spend(self, section: str, size: int) -> None:
         """Count a read. Raises DwarfBudgetError."""
         self._left -= 1
-        if self._left < 0 or (self._left % 64 == 0 and time.thread_time() > self._deadline):
+        if self._left < 0 or ((size > _LARGE or self._left % 64 == 0) and time.thread_time() > self._deadline):
             self._end(f"the debug information was not searched to its end within {self._seconds:g} s of CPU time")
         if section in _BOUNDS:
             taken = self._taken[section] = self._taken.get(section, 0) + size

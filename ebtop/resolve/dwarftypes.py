@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from ebtop.resolve.bounded import BoundedCache
+from ebtop.resolve.dwarfscan import Scopes
 from ebtop.resolve.dwarfsections import DwarfError, DwarfFile
-from ebtop.resolve.dwarfunits import children_of, entries_in, entry_at, sibling_of
+from ebtop.resolve.dwarfunits import children_of, entries_in, entry_at
 from ebtop.tool import text
 
 INTEGER, UNSIGNED, BOOLEAN, CHARACTER, FLOAT = "integer", "unsigned", "boolean", "character", "float"
@@ -29,13 +29,14 @@ _QUALIFIERS: Final = {
     "DW_TAG_atomic_type": "_Atomic",
 }  # fmt: skip
 _POINTERS: Final = {"DW_TAG_pointer_type": "*", "DW_TAG_reference_type": "&", "DW_TAG_rvalue_reference_type": "&&"}
-_SCOPES: Final = frozenset({"DW_TAG_namespace", "DW_TAG_module", *_AGGREGATES})
 _C: Final = frozenset({0x01, 0x02, 0x0C, 0x1D, 0x2C})  # DW_LANG_C89, C, C99, C11, C17
+_UNSCOPED: Final = _C | {0x16}  # Go's names have their packages
 _DEEPEST = 24
 _LONGEST = 400
 _MOST_MEMBERS = 4096
 _MOST_ELEMENTS = 64
 _MOST_KNOWN = 4096
+_MOST_UNITS = 8
 
 
 class Type(NamedTuple):
@@ -76,6 +77,7 @@ class Types:
         self._file = file
         self._known: BoundedCache[int, Type] = BoundedCache(_MOST_KNOWN)
         self._scopes: BoundedCache[int, str] = BoundedCache(_MOST_KNOWN)
+        self._units: BoundedCache[int, Scopes] = BoundedCache(_MOST_UNITS)
 
     def of(self, unit: Any, entry: Any) -> Type:
         """The type that an entry (a parameter, a member, a function's result) has. void when it has none."""
@@ -164,13 +166,21 @@ class Types:
     def scoped(self, unit: Any, entry: Any) -> str:
         """The name of an entry with the namespaces and classes that it is in: `a::b`."""
         name = name_of(entry)
-        if not name or language_of(unit) in _C:
+        if not name or language_of(unit) in _UNSCOPED:
             return name
         scope = self._scopes.get(entry.offset)
         if scope is None:
-            scope = "::".join(_path(unit, entry.offset))[:_LONGEST]
+            scope = "::".join(self._path(unit, entry.offset))[:_LONGEST]
             self._scopes.put(entry.offset, scope)
         return f"{scope}::{name}" if scope else name
+
+    def _path(self, unit: Any, offset: int) -> list[str]:
+        """The names of what an entry is in, outermost first."""
+        scopes = self._units.get(unit.cu_offset)
+        if scopes is None:
+            scopes = Scopes(unit)
+            self._units.put(unit.cu_offset, scopes)
+        return [name_of(entry_at(unit, scope)) or "(anonymous)" for scope in scopes.around(offset)]
 
     def members(self, offset: int) -> list[Member]:
         """The members of the struct, class or union at an offset; base classes come as members without a name."""
@@ -266,30 +276,6 @@ def number_of(entry: Any, attribute: str, otherwise: int) -> int:
 def language_of(unit: Any) -> int:
     """The DW_LANG_ code of a unit."""
     return number_of(unit.get_top_DIE(), "DW_AT_language", 0)
-
-
-def _path(unit: Any, offset: int) -> list[str]:
-    """The names of what an entry is in, outermost first."""
-    return [name_of(scope) or "(anonymous)" for scope in _enclosing(unit, offset) if scope.tag in _SCOPES]
-
-
-def _enclosing(unit: Any, offset: int) -> Iterator[Any]:
-    """The entries that contain an offset, outermost first, without the unit's own."""
-    stack: list[Any] = []
-    position, end = unit.get_top_DIE().offset + unit.get_top_DIE().size, unit.cu_offset + unit.size
-    while position < min(offset, end):
-        entry = entry_at(unit, position)
-        position += entry.size
-        if entry.is_null():
-            if stack:
-                stack.pop()
-        elif entry.has_children:
-            beyond = sibling_of(unit, entry)
-            if beyond is not None and beyond <= offset:
-                position = beyond
-            else:
-                stack.append(entry)
-    yield from stack
 
 
 def _qualified(inner: Type, word: str) -> str:

@@ -338,5 +338,7 @@ def test_rust(tmp_path: Path) -> None:
 def test_go(tmp_path: Path) -> None:
     path = go_program(tmp_path, "-ldflags=-compressdwarf=false")
     add = described(path, "main.(*Cart).Add")
-    assert [p.name for p in add.parameters][:2] == ["c", "price"]
-    assert [p.location.register for p in add.parameters][:2] == ["ax", "bx"]
+    assert [(p.name, p.type.name, p.location.register) for p in add.parameters] == [
+        ("c", "main.Cart *", "ax"), ("price", "int", "bx"),
+    ]  # fmt: skip
+    assert add.result.name == "int"
