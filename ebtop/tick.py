@@ -225,11 +225,13 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class FoundPoints:
-    """The attach points that a pattern matches: the first of `total`, with their arguments."""
+    """The attach points that a pattern matches: the first of `total`, with their arguments. `problem` says why there
+    can be none."""
 
     pattern: str
     total: int
     points: tuple[Point, ...] = ()
+    problem: str = ""
 
 
 Message = Tick | ToolState | Vitals | ProcessDetails | FoundPoints | Notice | Gone | Past

@@ -105,7 +105,7 @@ class PointBrowser(ModalScreen[tuple[str, ...] | None]):
     def _show(self) -> None:
         found = self._found
         shown = f", the first {len(found.points)} of them here" if len(found.points) < found.total else ""
-        self.query_one("#point-count", Static).update(f"{found.total:,} match{shown}")
+        self.query_one("#point-count", Static).update(sanitise(found.problem) or f"{found.total:,} match{shown}")
         rows = [Option(self._line(point), id=str(number)) for number, point in enumerate(found.points)]
         if self._is_glob and any(not point.refusal for point in found.points):
             rows.insert(0, Option(Text(f"  all {found.total:,} of them"), id=_ALL))

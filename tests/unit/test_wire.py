@@ -77,7 +77,7 @@ MESSAGES: list[t.Message] = [
     t.FoundPoints(
         ODD, 3, (Point(PointKind.KPROBE, ODD, "no", (Argument("", "int"),), "void"), Point(PointKind.USDT, "x"))
     ),
-    t.FoundPoints("", 0),
+    t.FoundPoints("", 0, problem=ODD),
     t.Notice(ODD, True),
     t.Gone("killed"),
 ]

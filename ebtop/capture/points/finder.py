@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from ebtop.attachpoint import Point, PointKind
 from ebtop.capture.points.search import Points
+from ebtop.resolve.binaryfile import BinaryError
 from ebtop.tick import FindPoints, FoundPoints
 
 _PLACE = {kind: place for place, kind in enumerate(PointKind)}
@@ -44,7 +45,10 @@ class Finder:
 def found(points: Points, pattern: str) -> FoundPoints:
     """The first of those that match: what can be attached before what cannot, and the shortest of a kind first, as it
     holds least that was not asked for."""
-    matching = sorted(points.matching(pattern), key=_order)
+    try:
+        matching = sorted(points.matching(pattern), key=_order)
+    except BinaryError as error:
+        return FoundPoints(pattern, 0, problem=str(error))
     return FoundPoints(pattern, len(matching), tuple(map(points.described, matching[:MOST])))
 
 
