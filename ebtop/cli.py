@@ -10,7 +10,7 @@ from ebtop import __version__, arguments, preferences, standard
 from ebtop.arguments import Parser, UsageError
 from ebtop.endings import end_at_signals
 
-VERBS = ("run", "record", "replay", "demo", "export", "tools", "doctor")
+VERBS = ("run", "record", "replay", "demo", "export", "probes", "tools", "doctor")
 DASHBOARD = "dashboard"
 
 

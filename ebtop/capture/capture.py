@@ -26,6 +26,7 @@ from ebtop.capture.distroheaders import REMEDY
 from ebtop.capture.focusmaps import FocusError, FocusMaps
 from ebtop.capture.identities import KnownIdentities
 from ebtop.capture.loader import Loaded, Request, online_cpus
+from ebtop.capture.points.finder import Finder
 from ebtop.capture.program import Program
 from ebtop.capture.requests import FOLLOW_SLOTS, program_request, stacks_request
 from ebtop.capture.running import Running, StartError, start
@@ -39,6 +40,7 @@ from ebtop.source.wire import CommandReader, WireError, Writer
 from ebtop.tick import (
     Attempt,
     Command,
+    FindPoints,
     Focus,
     Gone,
     Load,
@@ -79,6 +81,7 @@ class Capture:
         self._identities = KnownIdentities()
         self._focus = FocusMaps(self._identities.descendants, self._identities.started)
         self._cost = OwnCost(settings.screen_pid)
+        self._finder = Finder(self._output.send)
         self._running: dict[str, Running] = {}
         self._loading: dict[str, Program] = {}
         self._stacks: set[str] = set()  # tools whose events are to carry their stacks, perhaps not running yet
@@ -176,6 +179,8 @@ class Capture:
                 yield from self._set_focus(command.focus)
             case Resolve():
                 yield self._identities.details(command.pid)
+            case FindPoints():
+                self._finder.ask(command)
             case TakeStacks():
                 yield from self._take_stacks(command)
             case Stop():
