@@ -1,4 +1,4 @@
-"""Names of what system calls on sockets are given: families, protocols, levels, options, and values as people read them.
+"""Names of what system calls on sockets are given: families, protocols, levels, options; values as people read them.
 
 Numbers: include/uapi/linux/{in,in6,tcp,udp,netlink,if_packet,vm_sockets,tls,mptcp}.h and asm-generic/socket.h of Linux
 6.18, which x86-64 and arm64 share. Where a number has several names, it is the one that manual pages use.
@@ -30,9 +30,9 @@ def _numbered(prefix: str, names: str, first: int = 0) -> dict[int, str]:
 FAMILIES: Mapping[int, str] = MappingProxyType({
     1: "unix", 2: "ipv4", 10: "ipv6",
     **_numbered("", "ax25 ipx appletalk netrom bridge atmpvc x25", 3),
-    **_numbered("", "rose decnet netbeui security key netlink packet ash econet atmsvc rds sna irda pppox wanpipe llc ib "
-                    "mpls can tipc bluetooth iucv rxrpc isdn phonet ieee802154 caif alg nfc vsock kcm qipcrtr smc xdp "
-                    "mctp", 11),
+    **_numbered("", "rose decnet netbeui security key netlink packet ash econet atmsvc rds sna irda pppox wanpipe llc "
+                    "ib mpls can tipc bluetooth iucv rxrpc isdn phonet ieee802154 caif alg nfc vsock kcm qipcrtr smc "
+                    "xdp mctp", 11),
     0: "unspec",
 })  # fmt: skip
 """Of addresses and sockets, without AF_."""
@@ -65,13 +65,13 @@ _IP = (
 )
 _GROUPS = "JOIN_GROUP BLOCK_SOURCE UNBLOCK_SOURCE LEAVE_GROUP JOIN_SOURCE_GROUP LEAVE_SOURCE_GROUP MSFILTER"
 _SOCKET = (
-    "DEBUG REUSEADDR TYPE ERROR DONTROUTE BROADCAST SNDBUF RCVBUF KEEPALIVE OOBINLINE NO_CHECK PRIORITY LINGER BSDCOMPAT "
-    "REUSEPORT PASSCRED PEERCRED RCVLOWAT SNDLOWAT RCVTIMEO SNDTIMEO SECURITY_AUTHENTICATION "
+    "DEBUG REUSEADDR TYPE ERROR DONTROUTE BROADCAST SNDBUF RCVBUF KEEPALIVE OOBINLINE NO_CHECK PRIORITY LINGER "
+    "BSDCOMPAT REUSEPORT PASSCRED PEERCRED RCVLOWAT SNDLOWAT RCVTIMEO SNDTIMEO SECURITY_AUTHENTICATION "
     "SECURITY_ENCRYPTION_TRANSPORT SECURITY_ENCRYPTION_NETWORK BINDTODEVICE ATTACH_FILTER DETACH_FILTER PEERNAME "
     "TIMESTAMP ACCEPTCONN PEERSEC SNDBUFFORCE RCVBUFFORCE PASSSEC TIMESTAMPNS MARK TIMESTAMPING PROTOCOL DOMAIN "
     "RXQ_OVFL WIFI_STATUS PEEK_OFF NOFCS LOCK_FILTER SELECT_ERR_QUEUE BUSY_POLL MAX_PACING_RATE BPF_EXTENSIONS "
-    "INCOMING_CPU ATTACH_BPF ATTACH_REUSEPORT_CBPF ATTACH_REUSEPORT_EBPF CNX_ADVICE - MEMINFO INCOMING_NAPI_ID COOKIE - "
-    "PEERGROUPS ZEROCOPY TXTIME BINDTOIFINDEX TIMESTAMP_NEW TIMESTAMPNS_NEW TIMESTAMPING_NEW RCVTIMEO_NEW SNDTIMEO_NEW "
+    "INCOMING_CPU ATTACH_BPF ATTACH_REUSEPORT_CBPF ATTACH_REUSEPORT_EBPF CNX_ADVICE - MEMINFO INCOMING_NAPI_ID COOKIE "
+    "- PEERGROUPS ZEROCOPY TXTIME BINDTOIFINDEX TIMESTAMP_NEW TIMESTAMPNS_NEW TIMESTAMPING_NEW RCVTIMEO_NEW SNDTIMEO_NEW "
     "DETACH_REUSEPORT_BPF PREFER_BUSY_POLL BUSY_POLL_BUDGET NETNS_COOKIE BUF_LOCK RESERVE_MEM TXREHASH RCVMARK "
     "PASSPIDFD PEERPIDFD DEVMEM_LINEAR DEVMEM_DMABUF DEVMEM_DONTNEED - RCVPRIORITY PASSRIGHTS INQ"
 )
@@ -92,8 +92,8 @@ _IPV6 = (
     "RECVFRAGSIZE FREEBIND"
 )
 _PACKET = (
-    "ADD_MEMBERSHIP DROP_MEMBERSHIP RECV_OUTPUT - RX_RING STATISTICS COPY_THRESH AUXDATA ORIGDEV VERSION HDRLEN RESERVE "
-    "TX_RING LOSS VNET_HDR TX_TIMESTAMP TIMESTAMP FANOUT TX_HAS_OFF QDISC_BYPASS ROLLOVER_STATS FANOUT_DATA "
+    "ADD_MEMBERSHIP DROP_MEMBERSHIP RECV_OUTPUT - RX_RING STATISTICS COPY_THRESH AUXDATA ORIGDEV VERSION HDRLEN "
+    "RESERVE TX_RING LOSS VNET_HDR TX_TIMESTAMP TIMESTAMP FANOUT TX_HAS_OFF QDISC_BYPASS ROLLOVER_STATS FANOUT_DATA "
     "IGNORE_OUTGOING VNET_HDR_SZ"
 )
 _NETLINK = (

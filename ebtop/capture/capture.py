@@ -218,7 +218,7 @@ class Capture:
             name=name,
             text=program.text,
             slots=[(slot.name, [list(a) for a in slot.alternatives]) for slot in slots],
-            defines=program.defines | tool_defines(options),
+            defines=program.defines | tool_defines(options) | self._places(tool.kernel_functions if tool else ()),
             headers=self._kernel.headers,
             shared=list(self._focus.shared),
             maps=wanted_maps(tool) if tool else [],
@@ -228,6 +228,13 @@ class Capture:
         self._loading[name] = program
         self._compilers.ask(request, self._focus.shared)
         self._exclude_ourselves()
+
+    def _places(self, functions: tuple[str, ...]) -> dict[str, int]:
+        """Where the kernel has the functions that a program asks for; as C reads them, addresses are below 0."""
+        known = self._symbols.kernel_places(functions) if functions else {}
+        places = {name: known.get(name, (0, 0)) for name in functions}
+        starts = {f"KSTART_{name}": start - (start >> 63 << 64) for name, (start, _) in places.items()}
+        return starts | {f"KSIZE_{name}": size for name, (_, size) in places.items()}
 
     def _exclude_ourselves(self) -> None:
         if nested_pids():

@@ -120,8 +120,8 @@ TOOL = Tool(
     group="network",
     title="the life of sockets: socket, setsockopt, bind, listen, connect, accept, shutdown, close",
     help=(
-        "Every such call with what it was asked for and what came of it; of accept, ADDR and PORT are the peer's. OPTVAL "
-        "is a number as it was given, or the bytes where ebtop knows no better. `socket` in the details is the number "
+        "Every such call with what it was asked for and what came of it; of accept, ADDR and PORT are the peer's. "
+        "OPTVAL is a number as it was given, or the bytes where ebtop knows no better. `socket` in the details is the number "
         "that /proc/PID/fd has for it, the same for all descriptors of a socket in all processes: l lists all that is "
         "held of it, from its first call to close. EAGAIN and EINPROGRESS are what sockets that do not block say. Not "
         "seen: sockets made by socketpair, or got from another process, before something is done with them; "
@@ -147,6 +147,7 @@ TOOL = Tool(
     ),
     rings=(Ring("events", "socket_event", 8 << 20, cleared=True), *eventstack.RINGS),
     group_by="op",
+    life="socket",
     columns=(
         Column("ts", "TIME", Type.TIME, "when the call returned", 12, rank=3),
         Column("pid", "PID", Type.INT, "process", 7, rank=1),
