@@ -121,12 +121,12 @@ TOOL = Tool(
     title="the life of sockets: socket, setsockopt, bind, listen, connect, accept, shutdown, close",
     help=(
         "Every such call with what it was asked for and what came of it; of accept, ADDR and PORT are the peer's. "
-        "OPTVAL is a number as it was given, or the bytes where ebtop knows no better. `socket` in the details is the number "
-        "that /proc/PID/fd has for it, the same for all descriptors of a socket in all processes: l lists all that is "
-        "held of it, from its first call to close. EAGAIN and EINPROGRESS are what sockets that do not block say. Not "
-        "seen: sockets made by socketpair, or got from another process, before something is done with them; "
-        "descriptors that dup, fcntl or the end of the process close; what goes through io_uring; calls of 32-bit "
-        "programs on a 64-bit kernel."
+        "OPTVAL is a number as it was given, or the bytes where ebtop knows no better. `socket` in the details is the "
+        "number that /proc/PID/fd has for it, the same for all descriptors of a socket in all processes: l lists all "
+        "that is held of it, from its first call to close. EAGAIN and EINPROGRESS are what sockets that do not block "
+        "say. Not seen: sockets made by socketpair, or got from another process, before something is done with them; "
+        "descriptors that dup2, close_range or the end of the process close; what goes through io_uring; calls of "
+        "32-bit programs on a 64-bit kernel."
     ),
     slots=(
         Slot(
