@@ -69,7 +69,7 @@ $(VENV)/.setup: pyproject.toml Makefile
 
 # g++ brings the C library's headers; the question marks are cross-checks that skip themselves where they are missing.
 $(VENV)/.test: $(VENV)/.setup
-	@.ci/packages gcc g++ '?tmux' '?strace' '?sudo' '?iproute2' '?bpftrace' '?libbpf-tools' \
+	@.ci/packages gcc g++ '?tmux' '?strace' '?nginx-light' '?sudo' '?iproute2' '?bpftrace' '?libbpf-tools' \
 	    "?bpftool|linux-tools-$$(uname -r)|linux-tools-generic"
 	$(PIP) install --group test
 	@touch $@

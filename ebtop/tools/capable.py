@@ -32,7 +32,7 @@ def cap(batch: Batch, _names: Names) -> Sequence[Value]:
 
 def audit(batch: Batch, _names: Names) -> Sequence[Value]:
     """The `audit` column: None where it is not known."""
-    return [None if value == _AUDIT_UNKNOWN else bool(value) for value in batch["audit"].tolist()]
+    return [None if value == _AUDIT_UNKNOWN else value for value in batch["audit"].tolist()]
 
 
 def namespace(batch: Batch, _names: Names) -> Sequence[Value]:
@@ -101,7 +101,7 @@ TOOL = Tool(
     key="8",
     kind=Kind.EVENTS,
     group="security",
-    title="capabilities that programs are asked for",
+    title="capabilities asked for, and whether programs have them",
     help=(
         "Every time the kernel asks whether a task has a capability, with the answer: EPERM is a refusal, for which "
         "the call that led there need not fail. AUDIT says whether a refusal would be logged: without it the kernel "
@@ -140,13 +140,13 @@ TOOL = Tool(
         Column("pid", "PID", Type.INT, "process", 7, rank=1),
         Column("tid", "TID", Type.INT, "thread", 7, hidden=True),
         Column("uid", "USER", Type.USER, "user", 8, rank=5),
-        Column("comm", "COMM", Type.TEXT, "name of the thread", 16, rank=1),
-        Column("cap", "CAP", Type.TEXT, "the capability", 22, rank=1, derive=cap),
-        Column("ret", "RET", Type.RET, "0: granted; or that it was not", 6, rank=1),
-        Column("audit", "AUDIT", Type.BOOL, "whether a refusal would be logged; else it is a mere question", 5, rank=3,
+        Column("comm", "COMM", Type.TEXT, "name of the thread", 15, rank=1),
+        Column("audit", "AUDIT", Type.INT, "1: a refusal would be logged; 0: it is a mere question", 5, rank=3,
                derive=audit),
-        Column("ns", "NS", Type.TEXT, "in which user namespace: the first (init), its own, another", 6, rank=4,
+        Column("ns", "NS", Type.TEXT, "in which user namespace: the first (init), its own, another", 5, rank=4,
                derive=namespace),
+        Column("ret", "RET", Type.RET, "0: granted; or that it was not", 5, rank=1),
+        Column("cap", "CAP", Type.TEXT, "the capability", 22, rank=1, derive=cap),
         Column("need", "NEED", Type.TEXT, "who would have failed without which capability", 36, rank=6, hidden=True,
                derive=need),
         Column("cgroup", "CGROUP", Type.TEXT, "control group", 24, hidden=True, derive=named("cgroup", "cgroup")),
