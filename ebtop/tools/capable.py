@@ -106,11 +106,11 @@ TOOL = Tool(
         "Every time the kernel asks whether a task has a capability, with the answer: EPERM is a refusal, for which "
         "the call that led there need not fail. AUDIT says whether a refusal would be logged: without it the kernel "
         "only wants to know, as at every mmap (CAP_SYS_ADMIN, for memory that is kept in reserve), and a 0 means no "
-        "need. `need` names who would have failed: what was granted because the task itself holds the capability, in "
-        "its own user namespace or the first one, and with audit. Who made a user namespace has every "
-        "capability there without holding any, and an overlay file system asks with those of who mounted it: neither "
-        "is a need. g counts by NEED, e exports that for systemd, Docker and Kubernetes. Other security modules may "
-        "refuse what is granted here."
+        "need. Where it is not known (the tracepoint does not tell, and addresses of kernel functions are kept back), "
+        "such questions count as needs. `need` names who would have failed: what was granted because the task itself "
+        "holds the capability, and with audit. Who made a user namespace has every capability there without holding "
+        "any, and an overlay file system asks with those of who mounted it: neither is a need. g counts by NEED, e "
+        "exports that for systemd, Docker and Kubernetes. Other security modules may refuse what is granted here."
     ),
     slots=(
         Slot(
