@@ -131,6 +131,7 @@ static __always_inline int report(void *ctx, struct check *check, s32 ret, u8 au
 
 #ifdef WITH_checked_tracepoint
 int checked_tracepoint(void *ctx) {
+#if KHAS(trace_event_raw_cap_capable, ret) /* since Linux 6.14; else there is nothing to attach it to */
     if (!in_focus())
         return 0;
     struct check check = {
@@ -139,6 +140,9 @@ int checked_tracepoint(void *ctx) {
         .cap = *(s32 *)(ctx + KOFFSET(trace_event_raw_cap_capable, cap)),
     };
     return report(ctx, &check, *(s32 *)(ctx + KOFFSET(trace_event_raw_cap_capable, ret)), audit_by_caller(ctx));
+#else
+    return 0;
+#endif
 }
 #endif
 
