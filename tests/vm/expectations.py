@@ -149,7 +149,8 @@ def _checks(_folder: Path) -> list[str]:
 
 
 def _checks_seen(found: Output, _folder: Path) -> str:
-    mine = [e for e in found.where(comm="checks") if e["audit"]]
+    caps = {"CAP_NET_BIND_SERVICE", "CAP_SETUID", "CAP_SETGID", "CAP_SYS_CHROOT"}  # an overlay asks for others, too
+    mine = [e for e in found.where(comm="checks") if e["audit"] and e["cap"] in caps]
     counts = Counter((e["cap"], e["ret"]) for e in mine)
     expected = {
         ("CAP_NET_BIND_SERVICE", 0): 5, ("CAP_NET_BIND_SERVICE", -1): 7, ("CAP_SYS_CHROOT", -1): 13,
