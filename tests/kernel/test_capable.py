@@ -61,7 +61,9 @@ def test_every_question(tmp_path: Path, way: str) -> None:
     }
     assert found.summary["lost"] == 0
     mere = [e for e in found.where(comm="checks") if e["audit"] == 0]
-    assert {e["cap"] for e in mere} == {"CAP_SYS_ADMIN"}  # memory, mapped as the program begins
+    # Memory, mapped as the program begins; on 6.1 the compiler has put the function itself where that is asked.
+    traced = any("tracepoint:" in probe and "cap_capable" in probe for probe in found.summary["probes"])
+    assert {e["cap"] for e in mere} == ({"CAP_SYS_ADMIN"} if traced else set())
     assert {e["need"] for e in mere} == {None}
 
 
