@@ -7,6 +7,7 @@
 #include "counters.h"
 #include "event_stack.h"
 #include "exec_path.h"
+#include "socket_file.h"
 #include "syscall_args.h"
 
 #define AF_INET 2
@@ -224,15 +225,8 @@ int state_kprobe(struct pt_regs *ctx) {
 #endif
 
 static __always_inline void *socket_of(void *task, u32 fd) {
-    void *table = KREAD(KREAD(task, task_struct, files), files_struct, fdt);
-    void *file = 0;
-    if (fd >= KREAD(table, fdtable, max_fds))
-        return 0;
-    bpf_probe_read_kernel(&file, sizeof(file), KREAD(table, fdtable, fd) + 8 * (u64)fd);
-    void *inode = KREAD(file, file, f_inode);
-    if ((KREAD(inode, inode, i_mode) & 0170000) != 0140000) /* S_IFSOCK */
-        return 0;
-    return KREAD(KREAD(file, file, private_data), socket, sk);
+    void *file = file_of(task, fd);
+    return socket_inode(file) ? sock_of(file) : 0;
 }
 
 /* A connect that failed before SYN_SENT: the address is still where the program put it. */

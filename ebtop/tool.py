@@ -134,6 +134,22 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
+class Digest:
+    """A text for another program, made from what an event stream had: a format that `ebtop export` and the key that
+    exports offer beside the common ones.
+
+    `write` is given how often each value of the column of that key was there, and gives whole lines. Nobody else
+    makes safe what events carry: it does.
+    """
+
+    format: str
+    about: str
+    suffix: str
+    column: str
+    write: Callable[[Mapping[Value, int]], str]
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """One tracer. `title` completes "shows ..."; `help` is the text of the pane's help; `key` is its hotkey."""
 
@@ -154,6 +170,11 @@ class Tool:
     perf_buffer_defines: Mapping[str, int] = field(default_factory=dict)  # over `defines`, where there is no ring
     row_key: str = ""  # the field by which a late row finds its event: an id that both records carry
     gauge_maps: tuple[str, ...] = ()  # per-CPU arrays of one u64 that grows: Tick.gauges of their names
+    digests: tuple[Digest, ...] = ()
+    kernel_functions: tuple[str, ...] = ()  # whose places the program is told: KSTART_NAME, KSIZE_NAME, 0 if unknown
+    life: str = (
+        ""  # a column of ids (Type.FLAGS): the events of one are the life of one thing, from its first to its last
+    )
     stacks: bool = False  # its events can carry the stack that led to each, where the user asks for it
 
     def column(self, key: str) -> Column | None:

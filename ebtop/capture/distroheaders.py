@@ -29,7 +29,7 @@ _COMPILE_S = 120
 _INCLUDED = (
     "linux/sched.h", "linux/sched/signal.h", "linux/mm_types.h", "linux/fs.h", "linux/fs_struct.h", "linux/fdtable.h",
     "linux/mount.h", "linux/dcache.h", "linux/path.h", "linux/binfmts.h", "linux/cgroup.h", "linux/kernfs.h",
-    "linux/net.h", "net/sock.h", "net/inet_sock.h",
+    "linux/net.h", "net/sock.h", "net/inet_sock.h", "net/af_unix.h", "linux/cred.h", "linux/user_namespace.h",
 )  # fmt: skip
 
 # fs/mount.h comes with no headers package; these members have come first and in this order since Linux 3.13.

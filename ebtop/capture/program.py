@@ -94,10 +94,6 @@ class Program:
         given = self._given | ({"PERF_BUFFER": 1} if self.perf_buffer else {})
         return given | self._places | (stream_defines(self.tool, self.records, self.cpus) if self.tool else {})
 
-    def goes_on(self, function: str) -> bool:
-        """Whether a function can go on in another that walks stacks."""
-        return f"PLACE_{function})" in self.text
-
     @property
     def _places(self) -> dict[str, int]:
         """PLACE_function: where the program that walks stacks is found, for those that do not (stacks.h)."""

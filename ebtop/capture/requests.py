@@ -8,7 +8,8 @@ from ebtop.capture.kerneltypes import Known
 from ebtop.capture.loader import STACKS, Request
 from ebtop.capture.program import Program
 from ebtop.capture.running import Running
-from ebtop.capture.tracer import GO_ON_IN, tool_defines
+from ebtop.capture.tracer import GO_ON_IN
+from ebtop.resolve.symbols import Symbolizer
 from ebtop.tool import Attach, Probe, Slot, probes_of
 
 FOLLOW_SLOTS = (
@@ -21,36 +22,46 @@ FOLLOW_SLOTS = (
 def program_request(
     program: Program,
     slots: Sequence[Slot],
-    options: Mapping[str, int],
+    given: Mapping[str, int],
     kernel: Known,
     shared: Iterable[str],
     stacks: bool,
 ) -> Request:
-    """A program, attached. `stacks`: with the code that walks stacks from the beginning."""
+    """A program, attached. `given` are values of -D that the user and the machine give; `stacks`: with the code that
+    walks stacks from the beginning."""
     return Request(
         name=program.name,
         text=program.text,
         slots=[(slot.name, [list(a) for a in slot.alternatives]) for slot in slots],
-        defines=program.defines | tool_defines(options) | ({STACKS: 1} if stacks else {}),
+        defines={**program.defines, **given, **({STACKS: 1} if stacks else {})},
         headers=kernel.headers,
         shared=list(shared),
-        frequency=options.get("frequency", 0),
+        frequency=given.get("FREQUENCY", 0),
         types=kernel.of(probes_of(slots)),
     )
 
 
 def stacks_request(
-    name: str, program: Program, running: Running, options: Mapping[str, int], kernel: Known
+    name: str, program: Program, running: Running, given: Mapping[str, int], kernel: Known
 ) -> tuple[Request, Mapping[str, int]]:
     """The functions of a tool that runs once more, for those to go on in, and the maps that both have."""
     shared = {name: fd for name, fd in running.tracer.loaded.maps.items() if name not in GO_ON_IN.values()}
     request = Request(
         name=name,
         text=program.text,
-        slots=[(p.function, [[p]]) for p in running.probes if program.goes_on(p.function)],
-        defines=program.defines | tool_defines(options) | {STACKS: 1},
+        slots=[(probe.function, [[probe]]) for probe in running.probes],
+        defines={**program.defines, **given, STACKS: 1},
         headers=kernel.headers,
         shared=list(shared),
         attach=False,
+        types=kernel.of(running.probes),
     )
     return request, shared
+
+
+def kernel_places(symbols: Symbolizer, functions: Sequence[str]) -> dict[str, int]:
+    """-D values: where the kernel has functions that a program asks for. As C reads them, addresses are below 0."""
+    known = symbols.kernel_places(functions) if functions else {}
+    places = {name: known.get(name, (0, 0)) for name in functions}
+    starts = {f"KSTART_{name}": start - (start >> 63 << 64) for name, (start, _) in places.items()}
+    return starts | {f"KSIZE_{name}": size for name, (_, size) in places.items()}

@@ -36,6 +36,7 @@ GO_ON_IN = {
     Attach.RAW_TRACEPOINT: "stacked_raw",
     Attach.TRACEPOINT: "stacked_tracepoint",
     Attach.KPROBE: "stacked_kprobe",
+    Attach.KRETPROBE: "stacked_kprobe",
 }
 """Maps of programs that others of that kind go on in (bpf/include/stacks.h); those programs have none."""
 
@@ -139,7 +140,7 @@ class Tracer:
         """Have the programs go on in others that walk stacks, whenever these are wanted."""
         kinds = {probe.function: probe.kind for probe in probes_of(self.tool.slots)}
         for function, place in places(self.tool).items():
-            if function in others.programs:
+            if function in others.programs and kinds[function] in GO_ON_IN:
                 array = self.loaded.maps[GO_ON_IN[kinds[function]]]
                 bpfcall.update(array, struct.pack("<I", place), struct.pack("<I", others.programs[function]))
 

@@ -33,7 +33,10 @@ _MOST_NAMES = 50_000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `ebtop export`."""
     parser.add_argument("file", metavar="FILE", help="a recording")
-    parser.add_argument("--format", choices=FORMATS, required=True)
+    from ebtop import registry
+    from ebtop.export.digests import formats
+
+    parser.add_argument("--format", choices=(*FORMATS, *formats(registry.tools())), required=True)
     parser.add_argument("--tool", metavar="TOOL", help="only this one; json alone takes several into one file")
     parser.add_argument("-o", "--output", metavar="OUT", help="write there instead of to standard output")
     parser.add_argument("--from", dest="start", metavar="TIME", help="leave out what was before")
@@ -82,6 +85,8 @@ class Export:
         try:
             if self._args.format in STACK_FORMATS:
                 self._stacks(tools[0])
+            elif self._args.format not in FORMATS:
+                self._digest(tools[0])
             else:
                 self._tables(tools)
         except BrokenPipeError:
@@ -109,8 +114,7 @@ class Export:
         fit = [t for t in fitting(known, format_) if t.name == name] if name else fitting(known, format_, states)
         if not fit:
             whose = [tool.name for tool in fitting(known, format_, states)]
-            other = f"--tool {' or '.join(whose)} has some" if whose else "json and csv fit every tool"
-            raise UsageError(f"{format_} is for stacks, of which {name or 'the recording'} has none; {other}")
+            raise UsageError(_nothing_fits(format_, name or "the recording", whose))
         if len(fit) > 1 and format_ != "json":
             raise UsageError(f"{format_} is of one tool: --tool {' or '.join(tool.name for tool in fit)}")
         return fit
@@ -148,6 +152,17 @@ class Export:
         with self._open() as stream:
             STACK_FORMATS[self._args.format](counts, stream)
 
+    def _digest(self, tool: Tool) -> None:
+        """A format of the tool's own."""
+        from ebtop.export.digests import digest_of
+        from ebtop.export.recorded import count_values
+
+        digest = digest_of(tool, self._args.format)
+        assert digest is not None  # noqa: S101  only tools that have it fit
+        counter = count_values(self._ticks([tool]), tool, digest, self._names(tool))
+        with self._open() as stream:
+            stream.write(counter.text())
+
     def _tables(self, tools: list[Tool]) -> None:
         from ebtop.export.formats import FORMATS
         from ebtop.export.recorded import write_tables
@@ -158,6 +173,14 @@ class Export:
             write_tables(
                 exporter, self._ticks(tools), named, self._recording.states, self._args.by, self._args.interval
             )
+
+
+def _nothing_fits(format_: str, asked: str, whose: list[str]) -> str:
+    from ebtop.export.formats import STACK_FORMATS
+
+    what = "stacks" if format_ in STACK_FORMATS else "events of a kind"
+    other = f"--tool {' or '.join(whose)} has some" if whose else "json and csv fit every tool"
+    return f"{format_} is for {what}, of which {asked} has none; {other}"
 
 
 def _is_same(output: str, recording: Path) -> bool:

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ebtop.export.accumulate import Accumulator, By
+from ebtop.export.digests import ValueCounter, digest_of
 from ebtop.export.exporter import Exporter
-from ebtop.export.formats import STACK_FORMATS
+from ebtop.export.formats import FORMATS, STACK_FORMATS
 from ebtop.export.known import KnownNames
 from ebtop.export.stackcounts import StackCounter, StackCounts, has_stacks, period_ns
 from ebtop.export.summary import Tally
 from ebtop.tick import Tick, ToolState
-from ebtop.tool import Kind, Names, Tool
+from ebtop.tool import Digest, Kind, Names, Tool
 
 _ADDED_UP = frozenset({Kind.HISTOGRAM, Kind.STACKS})
 _UNSETTLED = 3
@@ -94,10 +95,31 @@ def count_stacks(ticks: Iterable[Tick], tool: Tool, names: Names, states: Mappin
     return counter.counts()
 
 
+def count_values(ticks: Iterable[Tick], tool: Tool, digest: Digest, names: Names) -> ValueCounter:
+    """What a digest of a tool's events is made from; `names` are those known before the first tick."""
+    known, counter = KnownNames(names), ValueCounter(tool, digest)
+    unsettled: deque[Tick] = deque()
+    for tick in ticks:
+        known.learn(tick)
+        unsettled.append(tick)
+        if len(unsettled) > _UNSETTLED:
+            _count(counter, unsettled.popleft(), known.names)
+    for tick in unsettled:
+        _count(counter, tick, known.names)
+    return counter
+
+
+def _count(counter: ValueCounter, tick: Tick, names: Names) -> None:
+    for batch in tick.events:
+        counter.add(batch, names)
+
+
 def fitting(tools: Sequence[Tool], format_: str, states: Mapping[str, ToolState] | None = None) -> list[Tool]:
     """Those of the tools whose data can have that form; with their states, those that do, as far as these tell."""
-    if format_ not in STACK_FORMATS:
+    if format_ in FORMATS:
         return list(tools)
+    if format_ not in STACK_FORMATS:
+        return [tool for tool in tools if digest_of(tool, format_)]
     able = [tool for tool in tools if has_stacks(tool)]
     if states is None:
         return able

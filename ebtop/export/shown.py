@@ -10,6 +10,7 @@ from functools import partial
 from ebtop.export import objects
 from ebtop.export.accumulate import Accumulator
 from ebtop.export.csv import CsvExporter
+from ebtop.export.digests import ValueCounter
 from ebtop.export.exporter import ByteStream, Summary
 from ebtop.export.formats import STACK_FORMATS
 from ebtop.export.json import JsonExporter
@@ -21,7 +22,7 @@ from ebtop.model.rows import Rows
 from ebtop.model.snapshot import ToolSnapshot
 from ebtop.model.top import Top
 from ebtop.tick import Histogram, Stack, Tick
-from ebtop.tool import Batch, Tool
+from ebtop.tool import Batch, Digest, Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ def rows(snapshot: ToolSnapshot, found: Rows) -> Exports:
     lost = _lost(snapshot.ticks)
     what = "events" if len(found) == found.held else f"of {found.held:,} events, the newest"  # sorting has a bound
     written = {name: Export(what, lost, partial(_write_rows, name, snapshot, found)) for name in _TABLES}
+    for digest in snapshot.tool.digests:
+        written[digest.format] = Export(what, lost, partial(_write_digest, digest, snapshot, found))
     if not (has_stacks(snapshot.tool) and snapshot.state.stacks):
         return written
     count = partial(_count_rows, snapshot, found)
@@ -96,6 +99,15 @@ def _write_rows(name: str, snapshot: ToolSnapshot, found: Rows, stream: ByteStre
         exporter.events(snapshot.tool, batches, found.names)
     exporter.end(_summary(snapshot, snapshot.ticks, len(found), truncated))
     return len(found)
+
+
+def _write_digest(digest: Digest, snapshot: ToolSnapshot, found: Rows, stream: ByteStream) -> int:
+    counter = ValueCounter(snapshot.tool, digest)
+    for first in range(0, len(found), PORTION):
+        for batch, _ in found.batches(first, first + PORTION):
+            counter.add(batch, found.names)
+    stream.write(counter.text())
+    return counter.events
 
 
 def _count_rows(snapshot: ToolSnapshot, found: Rows) -> StackCounts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 
@@ -97,6 +98,22 @@ class KernelSymbols:
             self._load()
             found = self._find(addresses)
         return found
+
+    def places(self, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Address and size of the kernel's own functions of these names, as far as they are known."""
+        if self._loaded_at is None:
+            self._load()
+        if not len(self._address):
+            return {}
+        wanted = b"|".join(re.escape(name.encode()) for name in names)
+        lines = re.finditer(rb"^([0-9a-f]{16}) [tTwW] (" + wanted + rb")$", self._data, re.MULTILINE)
+        starts = {line[2].decode(): int(line[1], 16) for line in lines}
+        return {name: (start, self._end_of(start) - start) for name, start in starts.items()}
+
+    def _end_of(self, start: int) -> int:
+        """Where the next symbol begins."""
+        after = int(np.searchsorted(self._address, np.uint64(start), side="right"))
+        return int(self._address[after]) if after < len(self._address) else start
 
     def _find(self, addresses: Sequence[int]) -> list[tuple[str, str]]:
         wanted = np.array([address & ((1 << 64) - 1) for address in addresses], dtype=np.uint64)

@@ -82,6 +82,10 @@ class Symbolizer:
         if len(self.failures) > 1000:  # reasons name sizes that a file claims: anyone can make many
             self.failures = self.files.failures = Counter(dict(self.failures.most_common(100)))
 
+    def kernel_places(self, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Address and size of kernel functions, as far as they are known."""
+        return self._kernel.places(names)
+
     def kernel(self, addresses: Sequence[int]) -> list[Frame]:
         """Frames for kernel addresses, innermost first. The module is "kernel" or a kernel module's name."""
         wanted = [address - 1 if index else address for index, address in enumerate(addresses)]

@@ -263,7 +263,8 @@ class Panes(Still, Saving, DrillDown):
         if event.open_details and details.opened and pid is not None:
             self.open_process(pid)
         elif event.open_details:
-            details.hint = self.hint(("table.choose", "process"), ("copy", "copy"), ("focus.process", "focus"))
+            keys = (("table.choose", "process"), ("stream.life", "life"), ("copy", "copy"), ("focus.process", "focus"))
+            details.hint = self.hint(*keys)
             details.open(not details.opened)
         self._draw_details()
 

@@ -70,6 +70,7 @@ class Saving(LookBack):
 
     def _ways(self) -> list[tuple[Choice, Write]]:
         """All that can be written now."""
+        from ebtop.export.digests import digest_of
         from ebtop.export.formats import ABOUT, SUFFIXES  # when it is wanted: the first screen does not wait for it
 
         view, moment = self.view, self.moment
@@ -78,8 +79,9 @@ class Saving(LookBack):
         at = time.strftime("%Y%m%d-%H%M%S", time.localtime(self.reader.now // 1_000_000_000))
         ways: list[tuple[Choice, Write]] = []
         for name, export in view.exportable(moment.tools[self.current]).items():
-            file = f"ebtop-{self.current}-{at}{SUFFIXES[name]}"
-            ways.append((Choice(name, ABOUT[name], file), partial(_write_export, export)))
+            digest = digest_of(view.tool, name)
+            about, suffix = (digest.about, digest.suffix) if digest else (ABOUT[name], SUFFIXES[name])
+            ways.append((Choice(name, about, f"ebtop-{self.current}-{at}{suffix}"), partial(_write_export, export)))
         if any(tool.ticks for tool in moment.tools.values()):
             about = "all that is held of all tools, for `ebtop replay`"
             ways.append((Choice(RECORDING, about, f"ebtop-{at}{_SUFFIX}"), partial(_write_recording, moment)))

@@ -87,7 +87,8 @@ class Sheet(ScrollView, can_focus=True):
         self.cursor = ""
 
     def set_parts(self, parts: Sequence[Part]) -> None:
-        """Show other parts. The cursor stays on its line, and that where it is on the screen."""
+        """Show other parts. The cursor stays on its line, and that where it is on the screen; until the user has moved
+        it, it is on the first one, as parts may come in after others that stand below them."""
         self._parts = parts
         self._lay_out()
 
@@ -101,9 +102,11 @@ class Sheet(ScrollView, can_focus=True):
         self._lines = [line for part in self._parts for line in self._lines_of(part, width)]
         self._tell_length()
         place = self._place
-        if place is None:
+        if not (self._taken or self.scroll_y):
+            self.cursor = self._nearest(0)
+        elif place is None:
             self.cursor = self._nearest(before or 0)
-        elif before is not None and (self._taken or self.scroll_y):
+        elif before is not None:
             self._scroll(round(self.scroll_y) + place - before)
         self.refresh()
 

@@ -57,6 +57,8 @@ class StreamView(ToolView, can_focus=False):
         Binding("g", "group", "Group", id="stream.group", tooltip="Count the events by a column: a top of them"),
         Binding("k", "stacks", "Stacks", id="stream.stacks",
                 tooltip="Take the stack of each event, from now on, or no longer"),
+        Binding("l", "life", "Life", id="stream.life",
+                tooltip="All events of what the selected one is about, in order"),
         Binding("w", "window", "Window", id="stream.window", tooltip="How far back the top counts", show=False),
     ]  # fmt: skip
     help_text: ClassVar[str] = (
@@ -82,6 +84,7 @@ class StreamView(ToolView, can_focus=False):
         self._table = Table()
         self._bar = FilterBar(lambda text: parse(tool, text))
         self._taken = False  # stacks are being taken, as of what is shown
+        self._before_life: Query | None = None  # what was looked at when a life was asked for
         self._fresh = False  # the next model is of another kind: its cursor begins at the live end
 
     @property
@@ -194,9 +197,9 @@ class StreamView(ToolView, can_focus=False):
         return f"{next(keys, 'k')} takes the stack of each event from now on"
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Stacks can be asked for where the tool can take them."""
+        """Stacks can be asked for where the tool can take them, lives where its events have ids."""
         del parameters
-        return self.tool.stacks if action == "stacks" else True
+        return {"stacks": self.tool.stacks, "life": bool(self.tool.life)}.get(action, True)
 
     def action_stacks(self) -> None:
         """Take the stacks of events, or no longer."""
@@ -216,9 +219,12 @@ class StreamView(ToolView, can_focus=False):
         return self._table
 
     def back(self) -> bool:
-        """Leave the top, then the filter, then the order."""
-        query = self.sought
-        if query.group:
+        """Leave the top, then the life, the filter, the order."""
+        query, before = self.sought, self._before_life
+        if before is not None and not query.group:
+            self._before_life = None
+            self._look(before, fresh=True)
+        elif query.group:
             self._look(replace(query, group=""))
         elif query.filter:
             self._look(replace(query, filter=None))
@@ -254,6 +260,17 @@ class StreamView(ToolView, can_focus=False):
             self._look(replace(query, top_descending=not query.top_descending))
         else:
             self._look(replace(query, descending=not query.descending), fresh=True)
+
+    def action_life(self) -> None:
+        """All that is held of what the selected event is about: of several things of the newest, as the one that an
+        event gave rise to."""
+        model, row = self._table.model, self._table.cursor
+        ids = model.value(row, self.tool.life) if isinstance(model, StreamModel) and row is not None else None
+        if not isinstance(ids, list) or not ids:
+            self.app.notify(f"no {self.tool.life} is selected here", severity="warning", markup=False)
+            return
+        self._before_life = self._before_life or self.sought
+        self._look(Query(parse(self.tool, f"{self.tool.life}={quote(ids[-1])}")), fresh=True)
 
     def action_window(self) -> None:
         """The next span of a top."""

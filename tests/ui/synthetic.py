@@ -39,6 +39,7 @@ from ebtop.tick import (
     Vitals,
 )  # fmt: skip
 from ebtop.tool import Batch, Kind, Tool
+from tests.ui import calls
 from tests.ui.machinery import machine_tick
 
 SECOND = 1_000_000_000
@@ -235,6 +236,14 @@ def _tick(tool: Tool, number: int, rate: int, seed: int, start: int) -> Tick:
     if any(c.key == "daddr" for c in tool.columns):
         count = max(min(rate // 10, 200), 3)
         return Tick(**common_parts, events=(connects(count, begin, rng),), cost=Cost(count * 1500, count))
+    fields = {column.key for column in tool.columns}
+    if "optname" in fields:
+        count = max(min(rate // 10, 200), 3)
+        batch = calls.fill_sockets(common(np.dtype([*COMMON, *calls.SOCKET_FIELDS]), count, begin, rng))
+        return Tick(**common_parts, events=(batch,), cost=Cost(count * 1500, count))
+    if "cap" in fields:
+        batch = common(np.dtype([*COMMON, *calls.CAPABILITY_FIELDS]), rate, begin, rng)
+        return Tick(**common_parts, events=(calls.fill_capabilities(batch, rng),), cost=Cost(rate * 900, rate))
     batches = (opens(rate, begin, rng), long_opens(max(rate // 500, 1), begin, rng))
     return Tick(**common_parts, events=batches, cost=Cost(rate * 700, rate))
 

@@ -155,14 +155,15 @@ async def test_a_recording_that_goes_on_is_followed(tmp_path):
     hand = Hand()
     said = started(4)
     writer = RecordingWriter(tmp_path / "r", tools=TOOLS)
-    for message in said[:11]:  # the first second
+    first = 1 + 2 * len(TOOLS)  # vitals, states, the first second
+    for message in said[:first]:
         writer.add(message)
     writer.commit()
     async with replayed(tmp_path / "r", hand).run_test(size=(120, 36)) as pilot:
         await pilot.press("end")
         await until(pilot, lambda: len(table(pilot).model or ()) == 201)
         hand.seconds += 10
-        for message in said[11:]:
+        for message in said[first:]:
             writer.add(message)
         writer.commit()
         await until(pilot, lambda: len(table(pilot).model) == 4 * 201)

@@ -75,3 +75,18 @@ def test_the_running_kernel() -> None:
         pytest.skip(symbols.state)
     wanted = [name for name in ("do_syscall_64", "schedule", "vfs_read", "tcp_v4_connect") if name in functions]
     assert [name for name, _ in symbols.lookup([functions[name] + 4 for name in wanted])] == wanted
+
+
+def test_places_of_functions(tmp_path: Path) -> None:
+    symbols = kallsyms(
+        tmp_path,
+        "ffffffff81000000 T first\nffffffff81000000 t alias\nffffffff81000100 t second\n"
+        "ffffffff81000200 D second_data\nffffffffc0000000 t first\t[module]\nffffffff81000180 t second.cold\n",
+    )
+    assert symbols.places(["first", "second", "second_data", "missing", "fir.t"]) == {
+        "first": (0xFFFFFFFF81000000, 0x100), "second": (0xFFFFFFFF81000100, 0x80),
+    }  # fmt: skip
+
+
+def test_places_that_are_kept_back_are_not_told(tmp_path: Path) -> None:
+    assert kallsyms(tmp_path, "0000000000000000 T first\n0000000000000000 t second\n").places(["first"]) == {}

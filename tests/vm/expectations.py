@@ -124,6 +124,44 @@ def _brief_seen(found: Output, _folder: Path) -> str:
     return "101"
 
 
+def _sockets(_folder: Path) -> list[str]:
+    return loads.command("sockets", 11, 7, 5)
+
+
+def _sockets_seen(found: Output, _folder: Path) -> str:
+    mine = found.where(comm="sockets")
+    counts = Counter(e["op"] for e in mine)
+    expected = {
+        "socket": 26, "setsockopt": 49, "bind": 3, "listen": 3, "connect": 23, "accept4": 26, "shutdown": 23,
+        "close": 49,
+    }  # fmt: skip
+    must(counts == expected, counts)
+    peers = Counter((e["family"], e["addr"]) for e in mine if e["op"] == "accept4" and e["ret"] >= 0)
+    must(peers == {("ipv4", "127.0.0.1"): 11, ("ipv6", "::1"): 7, ("unix", None): 5}, peers)
+    values = {(e["optname"], e["optval"]) for e in mine if e["op"] == "setsockopt"}
+    told = {("SO_REUSEADDR", "1"), ("TCP_NODELAY", "1"), ("SO_LINGER", "on 5 s"), ("SO_SNDTIMEO", "2.5 s")}
+    must(values == told, values)
+    return "202"
+
+
+def _checks(_folder: Path) -> list[str]:
+    return loads.command("checks", 5, 7, 13)
+
+
+def _checks_seen(found: Output, _folder: Path) -> str:
+    caps = {"CAP_NET_BIND_SERVICE", "CAP_SETUID", "CAP_SETGID", "CAP_SYS_CHROOT"}  # an overlay asks for others, too
+    mine = [e for e in found.where(comm="checks") if e["audit"] and e["cap"] in caps]
+    counts = Counter((e["cap"], e["ret"]) for e in mine)
+    expected = {
+        ("CAP_NET_BIND_SERVICE", 0): 5, ("CAP_NET_BIND_SERVICE", -1): 7, ("CAP_SYS_CHROOT", -1): 13,
+        ("CAP_SETUID", 0): 1, ("CAP_SETGID", 0): 1,
+    }  # fmt: skip
+    must(counts == expected, counts)
+    needs = Counter(e["need"] for e in mine if e["need"])
+    must(needs == {f"checks {cap}": count for (cap, ret), count in expected.items() if not ret}, needs)
+    return "5 + 7 + 13"
+
+
 EXPECTED = {
     "overview": Expectation(_brief, _brief_seen),
     "execsnoop": Expectation(_execs, _execs_seen),
@@ -131,4 +169,6 @@ EXPECTED = {
     "tcpconnect": Expectation(_connects, _connects_seen),
     "runqlat": Expectation(_switches, _switches_seen),
     "profile": Expectation(_burn, _burn_seen),
+    "sockops": Expectation(_sockets, _sockets_seen),
+    "capable": Expectation(_checks, _checks_seen),
 }
