@@ -28,10 +28,9 @@ from ebtop.capture.identities import KnownIdentities
 from ebtop.capture.loader import Loaded, Request, online_cpus
 from ebtop.capture.points.finder import Finder
 from ebtop.capture.program import Program
-from ebtop.capture.requests import FOLLOW_SLOTS, kernel_places, program_request, stacks_request
+from ebtop.capture.requests import FOLLOW_SLOTS, given_defines, program_request, stacks_request
 from ebtop.capture.running import Running, StartError, start
 from ebtop.capture.stopwatch import Stopwatch
-from ebtop.capture.tracer import tool_defines
 from ebtop.capture.vitals import OwnCost, vitals
 from ebtop.memory import settle
 from ebtop.namespaces import nested_pids
@@ -220,14 +219,11 @@ class Capture:
 
     def _ask(self, name: str, tool: Tool | None, slots: tuple[Slot, ...], options: dict[str, int]) -> None:
         program, shared = self._program(name, tool), self._focus.shared
-        given, stacks = self._given(tool, options), name in self._stacks
+        given, stacks = given_defines(self._symbols, tool, options), name in self._stacks
         self._hand_over(name, program, program_request(program, slots, given, self._kernel, shared, stacks), shared)
 
     def _program(self, name: str, tool: Tool | None) -> Program:
         return Program(name, tool, len(online_cpus()), self._settings.perf_buffer)
-
-    def _given(self, tool: Tool | None, options: Mapping[str, int]) -> dict[str, int]:
-        return tool_defines(options) | kernel_places(self._symbols, tool.kernel_functions if tool else ())
 
     def _hand_over(self, name: str, program: Program, request: Request, shared: Mapping[str, int]) -> None:
         self._loading[name] = program
@@ -240,7 +236,7 @@ class Capture:
         name = f"{_STACKS_OF}{tool.name}"
         if name not in self._loading:
             program = self._program(tool.name, tool)
-            given = self._given(tool, self._options[tool.name])
+            given = given_defines(self._symbols, tool, self._options[tool.name])
             self._hand_over(name, program, *stacks_request(name, program, running, given, self._kernel))
 
     def _built_stacks(self, name: str, program: Program, loaded: Loaded) -> None:

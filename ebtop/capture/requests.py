@@ -8,9 +8,9 @@ from ebtop.capture.kerneltypes import Known
 from ebtop.capture.loader import STACKS, Request
 from ebtop.capture.program import Program
 from ebtop.capture.running import Running
-from ebtop.capture.tracer import GO_ON_IN
+from ebtop.capture.tracer import GO_ON_IN, tool_defines
 from ebtop.resolve.symbols import Symbolizer
-from ebtop.tool import Attach, Probe, Slot, probes_of
+from ebtop.tool import Attach, Probe, Slot, Tool, probes_of
 
 FOLLOW_SLOTS = (
     Slot("fork", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_fork", "follow_fork"),),)),
@@ -27,7 +27,7 @@ def program_request(
     shared: Iterable[str],
     stacks: bool,
 ) -> Request:
-    """A program, attached. `given` are values of -D that the user and the machine give; `stacks`: with the code that
+    """A program, attached. `given` are given_defines(); `stacks`: with the code that
     walks stacks from the beginning."""
     return Request(
         name=program.name,
@@ -59,8 +59,13 @@ def stacks_request(
     return request, shared
 
 
-def kernel_places(symbols: Symbolizer, functions: Sequence[str]) -> dict[str, int]:
-    """-D values: where the kernel has functions that a program asks for. As C reads them, addresses are below 0."""
+def given_defines(symbols: Symbolizer, tool: Tool | None, options: Mapping[str, int]) -> dict[str, int]:
+    """-D values that a tool's user and the machine give."""
+    return tool_defines(options) | _kernel_places(symbols, tool.kernel_functions if tool else ())
+
+
+def _kernel_places(symbols: Symbolizer, functions: Sequence[str]) -> dict[str, int]:
+    """Where the kernel has functions that a program asks for. As C reads them, addresses are below 0."""
     known = symbols.kernel_places(functions) if functions else {}
     places = {name: known.get(name, (0, 0)) for name in functions}
     starts = {f"KSTART_{name}": start - (start >> 63 << 64) for name, (start, _) in places.items()}

@@ -106,9 +106,13 @@ class KernelSymbols:
         if not len(self._address):
             return {}
         wanted = b"|".join(re.escape(name.encode()) for name in names)
-        lines = re.finditer(rb"^([0-9a-f]{16}) [tTwW] (" + wanted + rb")$", self._data, re.MULTILINE)
-        starts = {line[2].decode(): int(line[1], 16) for line in lines}
+        lines = re.finditer(rb"^(?:" + wanted + rb")$", self._data, re.MULTILINE)
+        starts = {line[0].decode(): self._start_of(line.start()) for line in lines}
         return {name: (start, self._end_of(start) - start) for name, start in starts.items()}
+
+    def _start_of(self, name_at: int) -> int:
+        """The address of the function whose name is there."""
+        return int(self._address[np.flatnonzero((self._name_at == name_at) & self._is_text)[0]])
 
     def _end_of(self, start: int) -> int:
         """Where the next symbol begins."""
