@@ -88,6 +88,6 @@ $(VENV)/.bench: $(VENV)/.test
 	@touch $@
 
 $(VENV)/.screenshots: $(VENV)/.test
-	@.ci/packages libcairo2 fonts-dejavu-core
+	@.ci/packages libcairo2 fonts-dejavu-core nginx-light curl
 	$(PIP) install --group screenshots
 	@touch $@

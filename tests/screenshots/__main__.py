@@ -49,6 +49,20 @@ while :; do "$BURN" 3 >/dev/null; sleep 4; done &
 while :; do dd if=/usr/bin/python3.11 of=copy bs=1M oflag=direct 2>/dev/null; sleep 1; done
 """
 )
+SERVE = """
+mkdir -p logs tmp
+cat > nginx.conf <<'END'
+daemon off; error_log logs/error.log crit; pid nginx.pid; events {}
+http { access_log off; client_body_temp_path tmp/b; proxy_temp_path tmp/p; fastcgi_temp_path tmp/f;
+    uwsgi_temp_path tmp/u; scgi_temp_path tmp/s; keepalive_timeout 2;
+    server { listen 127.0.0.1:81 reuseport; listen [::1]:81 so_keepalive=on; location / { return 200 hello; } } }
+END
+while :; do
+    nginx -p "$PWD" -c "$PWD/nginx.conf" & sleep 0.5
+    for host in 127.0.0.1 '[::1]' 127.0.0.1; do curl -gs "http://$host:81/" "http://$host:81/again" >/dev/null; sleep 0.2; done
+    nginx -p "$PWD" -c "$PWD/nginx.conf" -s quit; wait
+done
+"""
 COMPUTE = """
 while :; do "$BURNXX" 2 >/dev/null; done &
 while :; do head -c 30000000 /usr/bin/python3 /usr/lib/x86_64-linux-gnu/libc.so.6 | gzip -6 >/dev/null; done &
@@ -78,6 +92,8 @@ SCENES = (
     Scene("tcpconnect", CONNECT, 10),
     Scene("runqlat", CONTEND, 50, focused=False),
     Scene("profile", COMPUTE, 15),
+    Scene("sockops", SERVE, 8, ("/", "comm=nginx", "\r")),
+    Scene("capable", SERVE, 8, ("g", "\r")),
 )
 
 
