@@ -59,8 +59,8 @@ http { access_log off; client_body_temp_path tmp/b; proxy_temp_path tmp/p; fastc
 END
 while :; do
     nginx -p "$PWD" -c "$PWD/nginx.conf" & sleep 0.5
-    for host in 127.0.0.1 '[::1]' 127.0.0.1; do curl -gs "http://$host:81/" "http://$host:81/again" >/dev/null; sleep 0.2; done
-    nginx -p "$PWD" -c "$PWD/nginx.conf" -s quit; wait
+    for host in 127.0.0.1 '[::1]'; do curl -gs "http://$host:81/" "http://$host:81/again" >/dev/null; sleep 0.2; done
+    nginx -p "$PWD" -c "$PWD/nginx.conf" -s quit 2>/dev/null; wait
 done
 """
 COMPUTE = """
