@@ -66,7 +66,8 @@ async def test_every_pane_shows_the_same_numbers_as_live(tmp_path, tool):
             await until(pilot, lambda app=app: len(app._panes._snapshot.tools[tool.name].ticks) == 3)
             await pilot.press("space")
             await pilot.pause(0.4)
-            screens.append("\n".join(lines(pilot)[2:-2]))
+            # Where a row of equal ones stands depends on the pictures that were drawn before.
+            screens.append("\n".join(sorted(lines(pilot)[2:-2])))
     assert screens[0] == screens[1]
 
 
