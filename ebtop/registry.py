@@ -9,6 +9,7 @@ from functools import cache
 
 import ebtop.tools
 from ebtop.near import near
+from ebtop.probing.plan import Plan
 from ebtop.tool import Tool
 
 
@@ -54,3 +55,12 @@ def find(name: str) -> Tool:
         if bad.name == name:
             raise LookupError(f"tool {name!r} is broken: {bad.error}")
     raise LookupError(f"no tool {name!r}{near(name, [t.name for t in tools()])}")
+
+
+def made(plan: Plan) -> Tool:
+    """The tool that a plan describes. Raises LookupError where there is no such tool, ValueError for another's plan, or
+    one that cannot be."""
+    static = find(plan.tool)
+    if static.make is None:
+        raise ValueError(f"{static.name} is made by no plan")
+    return static.make(static, plan)

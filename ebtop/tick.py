@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ebtop.probing.plan import Plan, Probing
 from ebtop.tool import Batch, Names
 
 
@@ -222,7 +223,7 @@ class Past:
     vitals: Vitals | None = None
 
 
-Message = Tick | ToolState | Vitals | ProcessDetails | Notice | Gone | Past
+Message = Tick | ToolState | Vitals | ProcessDetails | Notice | Gone | Past | Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,10 +248,11 @@ class Focus:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Start a tool with its options' values."""
+    """Start a tool with its options' values. `probing` is what is asked of one that is made by a plan."""
 
     tool: str
     options: Mapping[str, int] = field(default_factory=dict)
+    probing: Probing | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from ebtop.probing.plan import Plan, Site
 
 Batch = npt.NDArray[np.void]
 """A one-dimensional structured array; its fields are those of the C struct. `ts` is Unix time in ns (u8)."""
@@ -36,6 +39,7 @@ class Kind(StrEnum):
     HISTOGRAM = "histogram"
     STACKS = "stacks"
     PROCESSES = "processes"  # Tick.rows: a row for each process, with what it did in the interval
+    COUNTS = "counts"  # Tick.rows: a row for each of what is counted, with how often it was in the interval
 
 
 class Type(StrEnum):
@@ -90,21 +94,29 @@ class Attach(StrEnum):
     KPROBE = "kprobe"
     KRETPROBE = "kretprobe"
     PERF_EVENT = "perf_event"
+    UPROBE = "uprobe"
+    URETPROBE = "uretprobe"
+    COUNTED = "counted"  # every so many of an event that the kernel or the CPU counts: "software:page-faults:100"
+    TIMED = "timed"  # by the clock: "profile:hz:99" on every CPU, "interval:s:1" on one
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
     """An attach point: `kind:target`, and the function of the C program that runs there.
 
-    `optional` probes may be missing (creat(2) does not exist on arm64) without failing their alternative.
+    `optional` probes may be missing (creat(2) does not exist on arm64) without failing their alternative; those of one
+    `pair` are attached both or not at all.
     """
 
     kind: Attach
     target: str
     function: str
     optional: bool = False
+    pair: str = ""
 
     def __str__(self) -> str:
+        if self.kind in {Attach.COUNTED, Attach.TIMED}:
+            return self.target
         return f"{self.kind}:{self.target}"
 
 
@@ -187,12 +199,17 @@ class Tool:
     group_by: str = ""  # the column that `g` groups by first
     buckets: Buckets | None = None
     histogram_map: str = ""  # a pair of maps NAME_0 and NAME_1, read and emptied in turn
+    histogram_parts: tuple[str, ...] = ()  # names of `probe` in the keys of the map: histograms of each, too
+    count_map: str = ""  # a per-CPU array of u64 that grow: Tick.rows of what each grew by, and its number as `probe`
     options: tuple[Option, ...] = ()
     defines: Mapping[str, int] = field(default_factory=dict)
     perf_buffer_defines: Mapping[str, int] = field(default_factory=dict)  # over `defines`, where there is no ring
+    headers: Mapping[str, str] = field(default_factory=dict)  # of its program, by name, that are made and no files
+    sites: Mapping[str, Sequence[Site]] = field(default_factory=dict)  # where user probes are, by their function
     row_key: str = ""  # the field by which a late row finds its event: an id that both records carry
     gauge_maps: tuple[str, ...] = ()  # per-CPU arrays of one u64 that grows: Tick.gauges of their names
     stacks: bool = False  # its events can carry the stack that led to each, where the user asks for it
+    make: Callable[[Tool, Plan], Tool] | None = None  # what it is depends on what is asked for; this is what all share
 
     def column(self, key: str) -> Column | None:
         """The column of that key, if any."""

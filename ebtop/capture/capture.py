@@ -26,6 +26,7 @@ from ebtop.capture.distroheaders import REMEDY
 from ebtop.capture.focusmaps import FocusError, FocusMaps
 from ebtop.capture.identities import KnownIdentities
 from ebtop.capture.loader import Loaded, Request, online_cpus
+from ebtop.capture.planning import PlanError, Planner
 from ebtop.capture.processes import Processes
 from ebtop.capture.program import Program
 from ebtop.capture.running import Running, tasks_of
@@ -83,6 +84,9 @@ class Capture:
         self._loading: dict[str, Program] = {}
         self._stacks: set[str] = set()  # tools whose events are to carry their stacks, perhaps not running yet
         self._options: dict[str, dict[str, int]] = {}
+        self._planner = Planner()
+        self._made: dict[str, Tool] = {}  # those that are made by a plan
+        self._left_out: dict[str, tuple[Attempt, ...]] = {}
         self._following: Loaded | None = None
         self._stopping = False
         self._reason = ""
@@ -192,6 +196,16 @@ class Capture:
         if not self._kernel.headers:
             yield self._failed(command.tool, self._kernel.why, REMEDY)
             return
+        if tool.make is not None:
+            try:
+                plan, self._left_out[tool.name] = self._planner.plan(tool.name, command.probing)
+                tool = self._made[tool.name] = registry.made(plan)
+            except PlanError as error:
+                if error.usage:
+                    yield Notice(str(error), error=True)
+                yield self._failed(command.tool, str(error), error.remedy, error.tried)
+                return
+            yield plan
         try:
             options = self._options[tool.name] = chosen_options(tool, command.options)
         except ValueError as error:
@@ -224,6 +238,7 @@ class Capture:
             maps=wanted_maps(tool) if tool else [],
             frequency=options.get("frequency", 0),
             types=self._kernel.of(probes_of(slots)),
+            sites={function: list(sites) for function, sites in tool.sites.items()} if tool else {},
         )
         self._loading[name] = program
         self._compilers.ask(request, self._focus.shared)
@@ -243,8 +258,9 @@ class Capture:
             if loaded.error:
                 self._output.send(Notice(f"children cannot be followed: {program.locate(loaded.error)}", error=True))
             return False
-        tool = registry.find(name)
+        tool = program.tool or registry.find(name)
         tried = tuple(Attempt(probe, program.locate(error)) for probe, error in loaded.tried)
+        tried = (*self._left_out.get(name, ()), *tried)
         if loaded.error:
             loaded.close()
             self._output.send(self._failed(name, program.locate(loaded.error), self._remedy(), tried))
@@ -267,7 +283,7 @@ class Capture:
         self._stopwatch.soon()
         state = ToolState(name, Phase.RUNNING, tuple(loaded.probes), tried, options=self._options[name])
         self._running[name] = Running(tracer, self._maker(tracer, tasks), state, tasks)
-        if name in self._stacks:
+        if name in self._stacks and tool.stacks:
             self._switch_stacks(self._running[name], on=True)
             self._symbols.learn_running()
         self._output.send(self._running[name].state)
@@ -280,11 +296,11 @@ class Capture:
     def _take_stacks(self, command: TakeStacks) -> Iterator[Message]:
         """Switch them for a tool that runs; for one that does not yet it is remembered."""
         try:
-            tool = registry.find(command.tool)
+            tool = self._made.get(command.tool) or registry.find(command.tool)
         except LookupError as error:
             yield Notice(str(error), error=True)
             return
-        if not tool.stacks:
+        if not tool.stacks and tool.make is None:
             yield Notice(f"the data of {tool.name} carry no stacks of events", error=True)
             return
         (self._stacks.add if command.on else self._stacks.discard)(tool.name)

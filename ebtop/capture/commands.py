@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from ebtop.probing.plan import MOST_POINTS, Probing
 from ebtop.source.wire import WireError
 from ebtop.tick import Command, Focus, Load, Resolve, SetFocus, TakeStacks, Unload
 from ebtop.tool import Tool
@@ -23,14 +24,23 @@ def check(command: Command) -> None:
     Whether there is such a tool, process or control group is for whoever obeys it to say.
     """
     match command:
-        case Load(tool=name, options=options):
+        case Load(tool=name, options=options, probing=probing):
             _require(len(name) <= _MOST_NAME and len(options) <= _MOST_OPTIONS, "a tool's name or options")
+            if probing is not None:
+                _check_probing(probing)
         case Unload(tool=name) | TakeStacks(tool=name):
             _require(len(name) <= _MOST_NAME, "a tool's name")
         case Resolve(pid=pid):
             _require(0 <= pid <= _MOST_PID, "a pid")
         case SetFocus(focus=focus):
             _check_focus(focus)
+
+
+def _check_probing(probing: Probing) -> None:
+    _require(0 < len(probing.points) <= MOST_POINTS, "attach points")
+    _require(all(0 < len(text) <= _MOST_PATH for text in probing.points), "an attach point")
+    _require(len(probing.filter) <= _MOST_PATH and len(probing.value) <= _MOST_NAME, "a filter or value")
+    _require(0 <= probing.slower_than_ns < 1 << 62, "a time")
 
 
 def _check_focus(focus: Focus) -> None:

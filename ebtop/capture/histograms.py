@@ -16,17 +16,20 @@ from ebtop.capture import bpfcall
 from ebtop.tool import Tool
 
 _KEY = np.dtype([("cgroup", "<u8"), ("pid", "<u4"), ("bucket", "<u4")])
+_KEY_OF_PARTS = np.dtype([*_KEY.descr, ("probe", "<u4"), ("pad", "<u4")])
 _SETTLE_S = 0.002
 """A program that read the old generation number is done by then; it runs with preemption off."""
 
 
 class HistogramMaps:
-    """The pair behind `tool.histogram_map`: keys are struct {u64 cgroup; u32 pid; u32 bucket}, values u64 counts."""
+    """The pair behind `tool.histogram_map`: keys are struct {u64 cgroup; u32 pid; u32 bucket}, with {u32 probe; u32
+    pad} behind them for a tool of several parts; values are u64 counts."""
 
     def __init__(self, tool: Tool, maps: Mapping[str, int]) -> None:
         name = tool.histogram_map
         self._fds = [maps[f"{name}_0"], maps[f"{name}_1"]]
         self._shape = bpfcall.map_shape(self._fds[0])
+        self._key = _KEY_OF_PARTS if tool.histogram_parts else _KEY
         self._generation_fd = maps["generation"]
         self._generation = 0
 
@@ -36,4 +39,4 @@ class HistogramMaps:
         bpfcall.update(self._generation_fd, struct.pack("<I", 0), struct.pack("<I", self._generation))
         time.sleep(_SETTLE_S)
         keys, values = bpfcall.take_all(self._fds[full], self._shape)
-        return keys.reshape(-1).view(_KEY), values.reshape(-1).view(np.uint64)
+        return keys.reshape(-1).view(self._key), values.reshape(-1).view(np.uint64)

@@ -13,12 +13,14 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Self
 
 from ebtop import capability
 from ebtop.capture import bcclib
 from ebtop.capture.bcclib import Bcc, BccError, Compiled
+from ebtop.probing.plan import Site
 from ebtop.tool import Attach, Probe
 
 IDLE_S = 1.0
@@ -28,8 +30,8 @@ MESSAGE = 1 << 18
 
 @dataclass(frozen=True)
 class Request:
-    """What to build: a program's text and defines, its slots, the maps that are there and those to hand over, and the
-    type ids of tracepoints and iterators by their probe."""
+    """What to build: a program's text and defines, its slots, the maps that are there and those to hand over; by their
+    probe the type ids of what has some, and by their function the sites (path, offset, counter) of user probes."""
 
     name: str
     text: str
@@ -40,25 +42,26 @@ class Request:
     maps: list[str]
     frequency: int = 99
     types: dict[str, int] = field(default_factory=dict)
+    sites: dict[str, list[Site]] = field(default_factory=dict)
 
     def encode(self) -> bytes:
         """As JSON."""
         slots = [
-            [name, [[[p.kind.value, p.target, p.function, p.optional] for p in alt] for alt in alternatives]]
+            [name, [[[p.kind.value, p.target, p.function, p.optional, p.pair] for p in alt] for alt in alternatives]]
             for name, alternatives in self.slots
         ]
         head = [self.name, self.text, slots, self.defines, self.headers]
-        return json.dumps([*head, self.shared, self.maps, self.frequency, self.types]).encode()
+        return json.dumps([*head, self.shared, self.maps, self.frequency, self.types, self.sites]).encode()
 
     @classmethod
     def decode(cls, raw: bytes) -> Request:
         """From JSON."""
-        name, text, slots, defines, headers, shared, maps, frequency, types = json.loads(raw)
+        name, text, slots, defines, headers, shared, maps, frequency, types, sites = json.loads(raw)
         decoded = [
-            (slot, [[Probe(Attach(p[0]), p[1], p[2], p[3]) for p in alt] for alt in alternatives])
-            for slot, alternatives in slots
+            (slot, [[Probe(Attach(p[0]), *p[1:]) for p in alt] for alt in alternatives]) for slot, alternatives in slots
         ]
-        return cls(name, text, decoded, defines, headers, shared, maps, frequency, types)
+        located = {function: [Site(*site) for site in of] for function, of in sites.items()}
+        return cls(name, text, decoded, defines, headers, shared, maps, frequency, types, located)
 
 
 @dataclass
@@ -173,19 +176,31 @@ class Builder:
     def _alternative(self, module: Compiled, probes: Sequence[Probe]) -> bool:
         attached: list[int] = []
         names: list[str] = []
-        for probe in probes:
-            error = self._attach(module, probe, attached)
-            if not error:
-                names.append(str(probe))
-                continue
-            self.result.tried.append((str(probe), error))
-            if not probe.optional:
+        for _pair, together in groupby(probes, key=lambda probe: probe.pair or probe):
+            some = list(together)
+            fds: list[int] = []
+            if self._all_of(module, some, fds):
+                names += map(str, some)
+            attached += fds
+            if not fds and not some[0].optional:
                 for fd in attached:
                     os.close(fd)
                 return False
         self.result.attachments += attached
         self.result.probes += names
         return bool(names)
+
+    def _all_of(self, module: Compiled, probes: Sequence[Probe], attached: list[int]) -> bool:
+        """Attach all of them or none."""
+        for probe in probes:
+            error = self._attach(module, probe, attached)
+            if error:
+                self.result.tried.append((str(probe), error))
+                for fd in attached:
+                    os.close(fd)
+                attached.clear()
+                return False
+        return True
 
     def _attach(self, module: Compiled, probe: Probe, attached: list[int]) -> str:
         """ "" when it worked, else why not."""

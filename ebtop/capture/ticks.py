@@ -16,6 +16,7 @@ from ebtop.capture.gauges import Gauges
 from ebtop.capture.processes import Processes
 from ebtop.capture.stacks import StackNamer
 from ebtop.capture.tracer import NO_STACK, Tracer
+from ebtop.countrow import ROW
 from ebtop.resolve.symbols import Symbolizer
 from ebtop.tick import Histogram, Tick
 from ebtop.tool import Batch, Ring, text
@@ -72,6 +73,14 @@ def joined(batches: Sequence[Batch]) -> Iterator[Batch]:
         yield np.concatenate(small) if len(small) > 1 else small[0]
 
 
+def counted(counts: npt.NDArray[np.uint64]) -> Batch:
+    """A row for each that was counted at all."""
+    numbers = np.flatnonzero(counts)
+    rows = np.zeros(len(numbers), ROW)
+    rows["probe"], rows["count"] = numbers, counts[numbers]
+    return rows
+
+
 def directory_names(batches: Iterable[Batch]) -> dict[int, str]:
     """What struct dir_path (bpf/include/dir_path.h) says: id to path. A path that was cut begins with ".../"."""
     found = {}
@@ -125,6 +134,8 @@ class TickMaker:
                 self._add(draft, ring, batches)
         if self._processes:
             taken.cgroups.update(self._add_processes(draft, end))
+        if tool.count_map:
+            draft.tick = replace(draft.tick, rows=counted(self._tracer.counts()))
         self._name_cgroups(draft, taken.cgroups)
         histograms = self._histograms() if self._tracer.histograms else ()
         return replace(
@@ -197,6 +208,8 @@ class TickMaker:
             return ()
         made = self._grouped("all", np.zeros(len(keys), np.uint64), keys["bucket"], counts, buckets.count)
         made += self._grouped("pid", keys["pid"], keys["bucket"], counts, buckets.count)
+        if "probe" in (keys.dtype.names or ()):
+            made += self._grouped("probe", keys["probe"], keys["bucket"], counts, buckets.count)
         return tuple(made + self._grouped("cgroup", keys["cgroup"], keys["bucket"], counts, buckets.count))
 
     def _grouped(
@@ -213,6 +226,8 @@ class TickMaker:
     def _label(self, group: str, key: int) -> str:
         if group == "all":
             return "all"
+        if group == "probe":
+            return self._tracer.tool.histogram_parts[key]
         if group == "cgroup":
             return self._identities.cgroup(key) or f"cgroup {key}"
         name = self._identities.comm(key) or self._comms.get(key, "")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ebtop.capture import bpfcall
 from ebtop.capture.finish import Finisher
@@ -73,6 +74,7 @@ class Tracer:
         self._timed_from, self._rate = (0, 0), Rate()
         self._missed = 0
         self._gauged: dict[str, int] = {}
+        self._counts: npt.NDArray[np.uint64] | None = None
         self._cpus = possible_cpus()
         self._finisher = Finisher()
         self._readers = self._open_readers(program)
@@ -158,6 +160,16 @@ class Tracer:
             grown[name], self._gauged[name] = now - self._gauged.get(name, 0), now
         return dict(grown)
 
+    def counts(self) -> npt.NDArray[np.uint64]:
+        """What each entry of the count map grew by since the last call."""
+        fd = self.loaded.maps[self.tool.count_map]
+        keys = range(bpfcall.map_shape(fd).entries)
+        raw = b"".join(bpfcall.lookup(fd, struct.pack("<I", key), 8 * self._cpus) for key in keys)
+        now: npt.NDArray[np.uint64] = np.frombuffer(raw, np.uint64).reshape(len(keys), self._cpus).sum(axis=1)
+        grown: npt.NDArray[np.uint64] = now if self._counts is None else now - self._counts
+        self._counts = now
+        return grown
+
     def detach(self) -> None:
         """No new records from now on; what is in the rings can still be taken."""
         for fd in self.loaded.attachments:
@@ -177,7 +189,8 @@ def wanted_maps(tool: Tool) -> list[str]:
     """The maps of a tool's program that capture reads."""
     pair = [f"{tool.histogram_map}_0", f"{tool.histogram_map}_1", "generation"] if tool.histogram_map else []
     switches = ["switches"] if tool.stacks else []
-    return ["counters", *(ring.map for ring in tool.rings), *pair, *switches, *tool.gauge_maps]
+    counts = [tool.count_map] if tool.count_map else []
+    return ["counters", *(ring.map for ring in tool.rings), *pair, *switches, *counts, *tool.gauge_maps]
 
 
 def tool_defines(options: Mapping[str, int]) -> dict[str, int]:

@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="end", metavar="TIME", help="leave out what was after; both by whole intervals")
     parser.add_argument("--interval", type=float, metavar="S", help="json and csv: write histograms and stacks every S "
                         "seconds, not only at the end")  # fmt: skip
-    parser.add_argument("--by", choices=("all", "pid", "cgroup"), default="all", help="histograms: one for all, or one "
-                        "for each process or control group")  # fmt: skip
+    parser.add_argument("--by", choices=("all", "pid", "cgroup", "probe"), help="histograms: one for all, or "
+                        "one for each process, control group or attach point")  # fmt: skip
 
 
 def main(args: argparse.Namespace, command: list[str] | None) -> int:
