@@ -69,7 +69,8 @@ $(VENV)/.setup: pyproject.toml Makefile
 
 # g++ brings the C library's headers; the question marks are cross-checks that skip themselves where they are missing.
 $(VENV)/.test: $(VENV)/.setup
-	@.ci/packages gcc g++ '?tmux' '?strace' '?sudo' '?iproute2' '?bpftrace' '?libbpf-tools' \
+	@.ci/packages gcc g++ '?tmux' '?strace' '?sudo' '?iproute2' '?bpftrace' '?libbpf-tools' '?clang' '?lld' '?mold' \
+	    '?systemtap-sdt-dev' '?gcc-aarch64-linux-gnu' '?libc6-dev-arm64-cross' '?xz-utils' '?gdb' '?dwz' \
 	    "?bpftool|linux-tools-$$(uname -r)|linux-tools-generic"
 	$(PIP) install --group test
 	@touch $@

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ebtop.attachpoint import Point
 from ebtop.probing.plan import Plan, Probing
 from ebtop.tool import Batch, Names
 
@@ -223,7 +224,18 @@ class Past:
     vitals: Vitals | None = None
 
 
-Message = Tick | ToolState | Vitals | ProcessDetails | Notice | Gone | Past | Plan
+@dataclass(frozen=True, slots=True)
+class FoundPoints:
+    """The attach points that a pattern matches: the first of `total`, with their arguments. `problem` says why there
+    can be none."""
+
+    pattern: str
+    total: int
+    points: tuple[Point, ...] = ()
+    problem: str = ""
+
+
+Message = Tick | ToolState | Vitals | ProcessDetails | FoundPoints | Notice | Gone | Past | Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +289,13 @@ class Resolve:
 
 
 @dataclass(frozen=True, slots=True)
+class FindPoints:
+    """Ask for the attach points that a pattern matches. Of several such questions only the last needs an answer."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
 class TakeStacks:
     """Have a tool's events carry the stacks that led to them, from now on, or no longer."""
 
@@ -289,4 +308,4 @@ class Stop:
     """End capture after one last tick."""
 
 
-Command = Load | Unload | SetFocus | Resolve | TakeStacks | Stop
+Command = Load | Unload | SetFocus | Resolve | FindPoints | TakeStacks | Stop

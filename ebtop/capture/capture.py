@@ -27,6 +27,7 @@ from ebtop.capture.focusmaps import FocusError, FocusMaps
 from ebtop.capture.identities import KnownIdentities
 from ebtop.capture.loader import Loaded, Request, online_cpus
 from ebtop.capture.planning import PlanError, Planner
+from ebtop.capture.points.finder import Finder
 from ebtop.capture.processes import Processes
 from ebtop.capture.program import Program
 from ebtop.capture.running import Running, tasks_of
@@ -43,6 +44,7 @@ from ebtop.source.wire import CommandReader, WireError, Writer
 from ebtop.tick import (
     Attempt,
     Command,
+    FindPoints,
     Focus,
     Gone,
     Load,
@@ -80,6 +82,7 @@ class Capture:
         self._identities = KnownIdentities()
         self._focus = FocusMaps(self._identities.descendants, self._identities.started)
         self._cost = OwnCost(settings.screen_pid)
+        self._finder = Finder(self._output.send)
         self._running: dict[str, Running] = {}
         self._loading: dict[str, Program] = {}
         self._stacks: set[str] = set()  # tools whose events are to carry their stacks, perhaps not running yet
@@ -180,6 +183,8 @@ class Capture:
                 yield from self._set_focus(command.focus)
             case Resolve():
                 yield self._identities.details(command.pid)
+            case FindPoints():
+                self._finder.ask(command)
             case TakeStacks():
                 yield from self._take_stacks(command)
             case Stop():

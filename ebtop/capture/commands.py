@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ebtop.probing.plan import MOST_POINTS, Probing
 from ebtop.source.wire import WireError
-from ebtop.tick import Command, Focus, Load, Resolve, SetFocus, TakeStacks, Unload
+from ebtop.tick import Command, FindPoints, Focus, Load, Resolve, SetFocus, TakeStacks, Unload
 from ebtop.tool import Tool
 
 _MOST_PID = 1 << 22
@@ -32,6 +32,8 @@ def check(command: Command) -> None:
             _require(len(name) <= _MOST_NAME, "a tool's name")
         case Resolve(pid=pid):
             _require(0 <= pid <= _MOST_PID, "a pid")
+        case FindPoints(pattern=pattern):
+            _require(len(pattern) <= _MOST_PATH, "a pattern")
         case SetFocus(focus=focus):
             _check_focus(focus)
 

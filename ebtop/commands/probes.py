@@ -19,7 +19,8 @@ HELP = "list the attach points of this machine"
 _AT_ONCE = 500
 EPILOG = """\
 A pattern with a wildcard (*, ?, [..]) or a colon has to match the whole: 'tracepoint:syscalls:*open*', '*:tcp_*'.
-Words alone have to occur, in any order: 'tcp connect'. What cannot be attached is listed with the reason.
+Words alone have to occur, in any order: 'tcp connect'. Functions and USDT probes of programs and libraries are listed
+file by file: 'uprobe:node:*Start*', 'usdt:/usr/bin/x:*'. What cannot be attached is listed with the reason.
 """
 
 
@@ -37,13 +38,17 @@ def main(args: argparse.Namespace, _command: list[str] | None) -> int:
         arguments.fail(refusal, arguments.NOT_PERMITTED)
     from ebtop.capture import tracefs
     from ebtop.capture.points.search import Points
+    from ebtop.resolve.binaryfile import BinaryError
 
     missing = tracefs.ensure()
     points = Points()
     found = points.matching(args.glob)
     if args.verbose:
         found = map(points.described, found)
-    count = _print(found, as_json=args.format == "json", verbose=args.verbose)
+    try:
+        count = _print(found, as_json=args.format == "json", verbose=args.verbose)
+    except BinaryError as error:
+        arguments.fail(str(error), arguments.USAGE)
     if missing:
         sys.stderr.write(f"ebtop: tracepoints are not listed: {missing}\n")
     if not count:

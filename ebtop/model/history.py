@@ -9,7 +9,7 @@ from dataclasses import replace
 from ebtop.model.activity import Moment, amount
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
 from ebtop.model.told import Told
-from ebtop.tick import Gone, Message, Notice, Past, Phase, ProcessDetails, Tick, ToolState, Vitals
+from ebtop.tick import FoundPoints, Gone, Message, Notice, Past, Phase, ProcessDetails, Tick, ToolState, Vitals
 from ebtop.tool import Names, Tool, Type
 
 DEFAULT_BUDGET = 64 << 20
@@ -195,6 +195,7 @@ class History:
         self._tools = {tool.name: _ToolHistory(tool) for tool in tools}
         self._vitals: Vitals | None = None
         self._processes: dict[int, ProcessDetails] = {}
+        self._points: FoundPoints | None = None
         self._notices: tuple[Notice, ...] = ()
         self._gone: str | None = None
 
@@ -210,6 +211,8 @@ class History:
                 self._vitals = message
             case ProcessDetails():
                 self._learn_process(message)
+            case FoundPoints():
+                self._points = message
             case Notice():
                 self._notices = (*self._notices, message)[-NOTICES_KEPT:]
             case Gone():
@@ -235,7 +238,7 @@ class History:
     def snapshot(self, time: int) -> Snapshot:
         """The picture of now (`time`, Unix ns), which later messages do not change."""
         tools = {name: part.snapshot() for name, part in self._tools.items()}
-        return Snapshot(time, tools, self._vitals, self._processes, self._notices, self._gone)
+        return Snapshot(time, tools, self._vitals, self._processes, self._notices, self._gone, points=self._points)
 
     @property
     def nbytes(self) -> int:

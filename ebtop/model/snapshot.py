@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ebtop.model.activity import Moment
-from ebtop.tick import Notice, ProcessDetails, Tick, ToolState, Vitals
+from ebtop.tick import FoundPoints, Notice, ProcessDetails, Tick, ToolState, Vitals
 from ebtop.tool import Names, Tool
 
 
@@ -53,7 +53,8 @@ class Playback:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything, as of `time` (Unix ns). `gone` says why capture ended, None while it runs; `processes` holds the
-    details that were asked for of late, by pid; `playback` is set where all this comes from a recording."""
+    details that were asked for of late, by pid, `points` the attach points that were; `playback` is set where all this
+    comes from a recording."""
 
     time: int
     tools: Mapping[str, ToolSnapshot]
@@ -61,6 +62,7 @@ class Snapshot:
     processes: Mapping[int, ProcessDetails] = field(default_factory=dict)
     notices: tuple[Notice, ...] = ()
     gone: str | None = None
+    points: FoundPoints | None = None
     screen_cpu: float = 0.0
     screen_pss: int = 0
     playback: Playback | None = None

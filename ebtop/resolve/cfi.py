@@ -11,6 +11,7 @@ import struct
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ebtop.resolve.byteread import Bytes, BytesError
 from ebtop.resolve.cfaprogram import CfaProgramError, Coding, Row, run
@@ -103,6 +104,11 @@ class UnwindTable:
                 skipped = self._address - segment.address
                 return segment.offset + skipped, segment.size - skipped
         raise CfiError("unwind tables are in no segment")
+
+    @property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """The virtual addresses at which functions begin, or parts of functions, sorted."""
+        return np.unique(self._starts.astype(np.int64) + np.int64(self._header & (1 << 62) - 1))
 
     @property
     def code(self) -> tuple[int, int]:

@@ -29,11 +29,11 @@ def separate_debug_file(
 ) -> Iterator[tuple[ElfImage, int] | None]:
     """The debug file that belongs to `image`, open, with its descriptor; None when there is none.
 
-    `path` is where the image was found, "" when that is unknown. What does not match by build id, or by checksum
-    where there is no build id, is not taken.
+    `path` is where the image was found, "" when that is unknown; `root` are folders, separated by colons. What does
+    not match by build id, or by checksum where there is no build id, is not taken.
     """
     link, checksum = _debug_link(image)
-    for candidate in _candidates(build_id, link, path, root):
+    for candidate in (place for folder in root.split(":") for place in _candidates(build_id, link, path, folder)):
         try:
             fd = open_regular(candidate)
         except (OSError, ValueError):

@@ -7,6 +7,7 @@ for more text than there is memory. So names whose worst case is large are not h
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 
 from ebtop.resolve.bounded import BoundedCache
@@ -16,6 +17,7 @@ _MAX_MANGLED = 2048
 _MAX_RESULT = 4096
 _MAX_CPP_OUTPUT = 1 << 22
 _MAX_RUST_OUTPUT = 1 << 15
+_FEW = 18
 
 _VERSION = re.compile(r"@.*\Z", re.DOTALL)
 _CPP_REFERENCE = re.compile(r"[ST][0-9A-Z]*_")
@@ -42,6 +44,24 @@ def demangle(name: str, short: bool = False) -> str:
         found = _clipped(_demangle(key[0], short))
         _known.put(key, found, len(found) + len(key[0]) + 200)
     return found
+
+
+def demangle_once(symbol: bytes) -> bytes:
+    """As `demangle`, but the result is not remembered, and text stays bytes: for whole tables of names."""
+    if not symbol.startswith((b"_Z", b"_R", b"__Z", b"___Z")):
+        return symbol[:_MAX_RESULT]
+    if symbol.startswith(b"_Z") and b"17h" not in symbol and b"@" not in symbol and _is_simple(symbol):
+        import cxxfilt  # only here is its library looked for
+
+        with suppress(Exception):  # whatever the library raises, there is the slow way
+            return bytes(cxxfilt.demangleb(symbol))[:_MAX_RESULT]
+    found = _clipped(_demangle(text(symbol[: _MAX_MANGLED + 1]), False))
+    return found.encode("utf-8", "surrogateescape")
+
+
+def _is_simple(symbol: bytes) -> bool:
+    """Whether so few references are in a C++ name that no more than 3 ** (_FEW / 3) times its length can come out."""
+    return len(symbol) <= _MAX_MANGLED and symbol.count(b"_") <= _FEW and b"Dp" not in symbol and b"sp" not in symbol
 
 
 def _demangle(name: str, short: bool) -> str:

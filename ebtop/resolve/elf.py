@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 import numpy as np
 
-from ebtop.resolve.debugfile import DEBUG_ROOT, embedded_debug_data, separate_debug_file
-from ebtop.resolve.elflayout import ET_DYN, ET_EXEC, PF_X, PT_LOAD, SHT_SYMTAB, ElfError, ElfImage
+from ebtop.resolve.codesymbols import read_code_symbols
+from ebtop.resolve.debugfile import DEBUG_ROOT
+from ebtop.resolve.elflayout import ET_DYN, ET_EXEC, PF_X, PT_LOAD, ElfError, ElfImage
 from ebtop.resolve.regularfile import open_regular
-from ebtop.resolve.symboltable import Strings, Symbols, SymbolTable, read_symbols
+from ebtop.resolve.symboltable import Strings, Symbols, SymbolTable
 
 __all__ = ["ElfError", "ElfSymbols", "read_build_id"]
 
@@ -49,13 +50,9 @@ class ElfSymbols:
             if image.type not in {ET_EXEC, ET_DYN}:
                 raise ElfError("neither an executable nor a shared library")
             build_id = image.build_id()
-            strings: list[Strings] = []
-            parts = read_symbols(image, fd, strings)
-            if not any(s.type == SHT_SYMTAB for s in image.sections):
-                where = path or (source if isinstance(source, str) else "")
-                more = _from_elsewhere(separate_debug_file(image, build_id, where, debug_root), strings)
-                parts += more or _from_elsewhere(embedded_debug_data(image), strings)
-            return cls(image, parts, strings, build_id)
+            where = path or (source if isinstance(source, str) else "")
+            found = read_code_symbols(image, fd, build_id, where, debug_root)
+            return cls(image, found.parts, found.strings, build_id)
 
     def lookup(self, address: int) -> str | None:
         """The (mangled) name of the function at a virtual address, None when there is none."""
@@ -115,19 +112,6 @@ def _only_elf_errors() -> Iterator[None]:
         raise
     except Exception as error:  # a bound that was forgotten must cost one file's names, not the capture process
         raise ElfError(f"damaged: {type(error).__name__}: {error}") from error
-
-
-def _from_elsewhere(
-    found: AbstractContextManager[tuple[ElfImage, int] | None], strings: list[Strings]
-) -> list[Symbols]:
-    """Symbols from a debug file; a damaged one costs its symbols only."""
-    before = len(strings)
-    try:
-        with found as debug:
-            return read_symbols(*debug, strings) if debug is not None else []
-    except ElfError:
-        del strings[before:]
-        return []
 
 
 def _without_version(name: str) -> str:

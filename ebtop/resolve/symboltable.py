@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ _MAX_SYMBOLS = 4 << 20
 _STRINGS_IN_MEMORY = 32 << 20
 _STRINGS_ON_DISK = 4 << 30
 _MAX_NAME = 16384
+_PIECE = 4 << 20
 _MAX_STEPS = 1000
 _TOP = np.uint64((1 << 64) - 1)
 
@@ -70,6 +71,25 @@ class Strings:
         except OSError:
             return b""
 
+    def in_order(self, offsets: Iterable[int]) -> Iterator[bytes]:
+        """The names at ascending offsets; a table on disk is read in large pieces."""
+        if self._fd < 0:
+            yield from map(self.at, offsets)
+            return
+        start, piece = 0, b""
+        for offset in offsets:
+            if not start <= offset <= start + len(piece) - _MAX_NAME:
+                start, piece = offset, self._piece(offset)
+            yield string_at(piece, offset - start, _MAX_NAME)
+
+    def _piece(self, offset: int) -> bytes:
+        if not 0 <= offset < self._size:
+            return b""
+        try:
+            return os.pread(self._fd, min(_PIECE, self._size - offset), self._offset + offset)
+        except OSError:
+            return b""
+
     def underscores(self, offsets: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
         """How many underscores (0 to 2) the names at `offsets` begin with; 0 for all of a table that is on disk."""
         count = np.zeros(len(offsets), np.uint8)
@@ -84,7 +104,8 @@ class Strings:
 class Symbols:
     """Symbols as parallel arrays, unordered. `limit` is the end of their section; `rank` orders aliases, best first.
 
-    `name` is an offset into `strings[table]`; `label` marks those that the file does not call functions.
+    `name` is an offset into `strings[table]`; `label` marks those that the file does not call functions, `indirect`
+    those that choose a function when the program starts (IFUNC).
     """
 
     address: U64
@@ -94,6 +115,7 @@ class Symbols:
     table: npt.NDArray[np.uint8]
     rank: npt.NDArray[np.uint8]
     label: npt.NDArray[np.bool_]
+    indirect: npt.NDArray[np.bool_]
 
 
 def read_symbols(image: ElfImage, fd: int, strings: list[Strings]) -> list[Symbols]:
@@ -127,7 +149,7 @@ def _code_symbols(
     chunk, kind, section = chunk[placed], kind[placed], section[placed]
     function = (kind == _STT_FUNC) | (kind == _STT_GNU_IFUNC)
     wanted = function | ((kind == _STT_NOTYPE) & code[section])
-    chunk, section, function = chunk[wanted], section[wanted], function[wanted]
+    chunk, section, function, kind = chunk[wanted], section[wanted], function[wanted], kind[wanted]
     address, size = chunk["value"].astype(np.uint64), chunk["size"].astype(np.uint64)
     if machine == EM_ARM:  # the lowest bit says "Thumb"
         address &= ~np.uint64(1)
@@ -137,8 +159,9 @@ def _code_symbols(
     name = chunk["name"].astype(np.uint32)
     rank = (size == 0) * np.uint8(16) + bind * np.uint8(4) + strings[table].underscores(name)
     return Symbols(
-        address, size, ends[section], name, np.full(len(name), table, np.uint8), rank.astype(np.uint8), ~function
-    )
+        address, size, ends[section], name, np.full(len(name), table, np.uint8), rank.astype(np.uint8), ~function,
+        kind == _STT_GNU_IFUNC,
+    )  # fmt: skip
 
 
 class SymbolTable:

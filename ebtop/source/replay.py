@@ -14,6 +14,7 @@ from ebtop.source import recordedprocess
 from ebtop.source.fit import Fit, UnfitError
 from ebtop.tick import (
     Command,
+    FindPoints,
     Gone,
     Load,
     Message,
@@ -273,6 +274,8 @@ class ReplaySource:
                 yield state
             case Resolve():
                 yield self._process(command.pid)
+            case FindPoints():
+                yield Notice("a recording has no attach points: they are those of a machine that is watched")
             case SetFocus() | TakeStacks():
                 yield Notice(_NO_FOCUS)
             case Stop():

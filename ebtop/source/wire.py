@@ -31,6 +31,8 @@ from ebtop.source.wire_json import WireError, dump, load
 from ebtop.source.wire_values import decoder, plain
 from ebtop.tick import (
     Command,
+    FindPoints,
+    FoundPoints,
     Gone,
     Load,
     Message,
@@ -56,8 +58,25 @@ MAX_COMMAND = 1 << 20
 MAX_HEADER = 64 << 20
 """Parsed JSON takes many times its size in memory; arrays do not."""
 
-MESSAGES: Mapping[int, Any] = {1: Tick, 2: ToolState, 3: Vitals, 4: ProcessDetails, 5: Notice, 6: Gone, 7: Plan}
-COMMANDS: Mapping[int, Any] = {32: Load, 33: Unload, 34: SetFocus, 35: Resolve, 36: Stop, 37: TakeStacks}
+MESSAGES: Mapping[int, Any] = {
+    1: Tick,
+    2: ToolState,
+    3: Vitals,
+    4: ProcessDetails,
+    5: Notice,
+    6: Gone,
+    7: FoundPoints,
+    8: Plan,
+}
+COMMANDS: Mapping[int, Any] = {
+    32: Load,
+    33: Unload,
+    34: SetFocus,
+    35: Resolve,
+    36: Stop,
+    37: TakeStacks,
+    38: FindPoints,
+}
 KINDS = {kind: number for number, kind in {**MESSAGES, **COMMANDS}.items()}
 
 _MAGIC = b"\x89ebtop\r\n"  # as PNG's: shows at once a stream that was taken for text on its way

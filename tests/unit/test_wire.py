@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ebtop import tick as t
+from ebtop.attachpoint import Argument, Point, PointKind
 from ebtop.source import wire
 from ebtop.source.wire import CommandReader, Reader, WireError, Writer
 
@@ -73,6 +74,10 @@ MESSAGES: list[t.Message] = [
         children=(t.Ancestor(9, ODD),),
         start=1 << 60,
     ),
+    t.FoundPoints(
+        ODD, 3, (Point(PointKind.KPROBE, ODD, "no", (Argument("", "int"),), "void"), Point(PointKind.USDT, "x"))
+    ),
+    t.FoundPoints("", 0, problem=ODD),
     t.Notice(ODD, True),
     t.Gone("killed"),
 ]
@@ -83,6 +88,7 @@ COMMANDS: list[t.Command] = [
     t.SetFocus(t.Focus((1, 2), True, (ODD,), 0, "/sys")),
     t.SetFocus(t.Focus()),
     t.Resolve(1),
+    t.FindPoints(ODD),
     t.Stop(),
 ]
 

@@ -15,7 +15,8 @@ from ebtop.capture.points.btffunctions import Functions
 _KALLSYMS = Path("/proc/kallsyms")
 _KPROBES = Path("/sys/bus/event_source/devices/kprobe")
 _BLACKLIST = Path("/sys/kernel/debug/kprobes/blacklist")
-_FUNCTION = re.compile(rb"^\S+ [tT] (?!__pfx_)(\S+)", re.MULTILINE)  # __pfx_: the room before a function
+_FUNCTION = re.compile(rb"^\S+ [tT] (?!__pfx_)(\S+)(?:\t\[(?!bpf\]|__builtin__)\S+)?$", re.MULTILINE)
+"""A line of kallsyms for a function. __pfx_ is the room before one; BPF programs come and go."""
 _RETURN_0 = bytes.fromhex("b700000000000000 9500000000000000")  # r0 = 0; exit
 _TRIED = "bpf_fentry_test1"
 """A function of the kernel that is there for such trials, and that nothing calls."""

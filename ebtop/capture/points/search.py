@@ -16,6 +16,7 @@ from ebtop.capture.points import events
 from ebtop.capture.points.btffunctions import Functions
 from ebtop.capture.points.functions import KernelFunctions
 from ebtop.capture.points.tracepoints import RawTracepoints, fields, tracepoints
+from ebtop.capture.points.userpoints import UserPoints
 
 _WILD = frozenset("*?[")
 
@@ -32,6 +33,7 @@ class Points:
         self.functions = self._functions
         self._kernel = KernelFunctions(self._functions, self._tracefs)
         self._raw = RawTracepoints(self._functions, self._tracefs)
+        self._user = UserPoints()
 
     @cached_property
     def _listers(self) -> Mapping[PointKind, Callable[[], Iterator[Point]]]:
@@ -53,8 +55,14 @@ class Points:
     def matching(self, pattern: str) -> Iterator[Point]:
         """Those whose `kind:target` a pattern matches, the most stable kinds first.
 
-        With a wildcard (*, ?, [..]) or a colon the whole has to match; words alone have to occur, in any order.
+        With a wildcard (*, ?, [..]) or a colon the whole has to match; words alone have to occur, in any order. Points
+        in programs are found for a pattern that begins with `uprobe:FILE:` or `usdt:FILE:`, of one file at a time:
+        BinaryError is raised for a file that cannot be read.
         """
+        kind, _, target = spelt(pattern).partition(":")
+        if kind in {PointKind.UPROBE, PointKind.USDT}:
+            yield from (self._user.functions if kind == PointKind.UPROBE else self._user.usdt)(target)
+            return
         matches = matcher(pattern)
         kind = spelt(pattern).partition(":")[0] if ":" in pattern else "*"
         for known, points in self._listers.items():

@@ -1,0 +1,159 @@
+"""Which file a name leads to: in other mount namespaces, behind symlinks, and when it was deleted or replaced."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ebtop.resolve.binary import Binaries, Binary
+from ebtop.resolve.binaryfile import BinaryError, open_binary, open_executable, open_in_process
+from ebtop.resolve.regularfile import open_beneath
+from tests.unit.elfprograms import built
+from tests.unit.test_codesegments import running
+
+ROOT = os.geteuid() == 0
+SAYS = """
+#include <stdio.h>
+int %s(void) { return getchar(); }
+int main(void) { puts("up"); fflush(stdout); return %s() > 0; }
+"""
+
+
+def program(folder: Path, name: str) -> str:
+    return built(folder, name, "-static", "-O0", source=SAYS.replace("%s", f"{name}_waits"), compiler="gcc")
+
+
+def functions(pid: int, path: str = "") -> list[str]:
+    with open_in_process(pid, path) if path else open_executable(pid) as file:
+        return [f.name for f in Binary(file, Binaries()).find("*_waits").functions]
+
+
+def test_a_program_that_was_deleted(tmp_path: Path) -> None:
+    path = program(tmp_path, "old")
+    with running(path) as process:
+        os.unlink(path)
+        with open_executable(process.pid) as file:
+            assert (file.path, file.deleted, file.seen_here) == (path, True, "")
+        assert functions(process.pid) == ["old_waits"]
+
+
+def test_a_program_that_was_replaced(tmp_path: Path) -> None:
+    """What runs is what is probed, not what has its name now."""
+    path = program(tmp_path, "old")
+    with running(path) as process:
+        os.rename(program(tmp_path, "new"), path)
+        assert functions(process.pid) == ["old_waits"]
+        with open_binary(path) as file:
+            assert [f.name for f in Binary(file, Binaries()).find("*_waits").functions] == ["new_waits"]
+        if ROOT:  # by map_files
+            assert functions(process.pid, path) == ["old_waits"]
+            with open_in_process(process.pid, path) as file:
+                assert file.deleted
+        else:
+            with pytest.raises(BinaryError, match="gone, or another file"):
+                open_in_process(process.pid, path)
+
+
+def test_the_path_to_attach_to_leads_to_what_was_opened(tmp_path: Path) -> None:
+    path = program(tmp_path, "old")
+    with open_binary(path) as file:
+        os.rename(program(tmp_path, "new"), path)
+        status = os.stat(file.attach_path)
+        assert (status.st_dev, status.st_ino) == (file.identity.device, file.identity.inode)
+        assert status.st_ino != os.stat(path).st_ino
+
+
+@pytest.mark.skipif(not ROOT or not shutil.which("unshare"), reason="needs root and unshare")
+def test_another_mount_namespace(tmp_path: Path) -> None:
+    """The same path is one file here and another there."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    inner = program(there, "inner")
+    os.rename(inner, there / "server")
+    os.rename(program(here, "outer"), here / "server")
+    script = f"mount --bind {there} {here} && exec {here}/server"
+    with running("/usr/bin/unshare", "-m", "sh", "-c", script) as process:
+        assert functions(process.pid, f"{here}/server") == ["inner_waits"]
+        assert functions(process.pid) == ["inner_waits"]
+        with open_in_process(process.pid, f"{here}/server") as file:
+            assert file.seen_here == f"/proc/{process.pid}/root{here}/server"
+
+
+@pytest.mark.skipif(not ROOT, reason="needs root")
+def test_absolute_symlinks_are_those_of_the_other_root(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "etc" / "alternatives").mkdir(parents=True)
+    (root / "bin").mkdir()
+    path = program(tmp_path, "inner")
+    os.rename(path, root / "bin" / "real")
+    os.symlink("/bin/real", root / "etc" / "alternatives" / "tool")
+    os.symlink("/etc/alternatives/tool", root / "bin" / "tool")
+    os.symlink("../../../../../../../etc/passwd", root / "bin" / "out")
+    os.symlink("/proc/self/exe", root / "bin" / "magic")
+    os.symlink("loop", root / "bin" / "loop")
+    os.mkfifo(root / "bin" / "pipe")
+    with running("/usr/sbin/chroot", str(root), "/bin/tool") as process:
+        assert functions(process.pid, "/bin/tool") == ["inner_waits"]
+        for name, reason in {
+            "out": "no such file",
+            "magic": "no such file",
+            "loop": "too many",
+            "pipe": "not a regular",
+        }.items():
+            with pytest.raises(BinaryError, match=f"/bin/{name} of process {process.pid}: {reason}"):
+                open_in_process(process.pid, f"/bin/{name}")
+
+
+def test_nothing_outside_a_root_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "secret").write_text("x")
+    os.symlink("../secret", tmp_path / "root" / "link")
+    os.symlink(f"/proc/self/fd/{os.open(tmp_path, os.O_PATH)}", tmp_path / "root" / "magic")
+    root = os.open(tmp_path / "root", os.O_PATH)
+    for path in ("../secret", "link", "/link", str(tmp_path / "secret"), "magic/secret"):
+        with pytest.raises(OSError, match=r"No such file|Too many|Not a dir"):
+            open_beneath(root, path)
+    os.close(root)
+
+
+def test_a_mapped_library_by_its_short_name() -> None:
+    with open_in_process(os.getpid(), "libc") as file:
+        assert Path(file.path).name.startswith("libc.so")
+        assert Binary(file, Binaries()).find("getpid").functions
+        assert not file.deleted
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "not an ELF"), (b"#!/bin/sh\n", "is a script: probe what runs it, /bin/sh"), (b"#!", "is a script"),
+     (b"\x7fELF", "truncated"), (b"\x7fELF" + b"\2\1\1" + bytes(300), "neither an executable")],
+)  # fmt: skip
+def test_files_that_are_no_programs(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(BinaryError, match=reason), open_binary(str(path)) as file:
+        Binary(file, Binaries())
+
+
+def test_names_that_lead_nowhere(tmp_path: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for opened, reason in (
+        (lambda: open_binary("/nonexistent/x"), "no such file or directory"),
+        (lambda: open_binary("/dev/null"), "not a regular file"),
+        (lambda: open_binary(str(tmp_path)), "not a regular file"),
+        (lambda: open_binary("a\0b"), "null"),
+        (lambda: open_executable(gone.pid), "no such process"),
+        (lambda: open_in_process(gone.pid, "/bin/sh"), "no such process"),
+        (lambda: open_in_process(os.getpid(), "/nonexistent/x"), "no such file or directory"),
+        (lambda: open_executable(2), "no such file|permission"),  # a kernel thread
+    ):
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(BinaryError, match=reason):
+            opened()
+        assert len(os.listdir("/proc/self/fd")) == before
