@@ -10,7 +10,9 @@ from ebtop.resolve.bounded import BoundedCache
 from ebtop.resolve.cfi import EM_AARCH64, CfiError, UnwindTable
 from ebtop.resolve.codesegments import CodeSegments
 from ebtop.resolve.codesymbols import SEPARATE, read_code_symbols
-from ebtop.resolve.debugfile import DEBUG_ROOT
+from ebtop.resolve.debugfile import DEBUG_ROOT, separate_debug_file
+from ebtop.resolve.dwarf import Description, Dwarf
+from ebtop.resolve.dwarfsections import DwarfError
 from ebtop.resolve.elflayout import ElfError, ElfImage
 from ebtop.resolve.entrypoint import EntryPoint, cheap_entry
 from ebtop.resolve.functionindex import Function, FunctionIndex
@@ -23,6 +25,7 @@ T = TypeVar("T")
 _MOST_FILES = 32
 _MOST_BYTES = 256 << 20
 _PROBE_BYTES = 1000
+_DEBUG_INFO = frozenset({".debug_info", ".zdebug_info"})
 
 
 class Offer(NamedTuple):
@@ -41,17 +44,20 @@ class Binaries:
     """Remembers what was read of files, by device, inode, size and time. For one thread at a time."""
 
     def __init__(self, debug_root: str = DEBUG_ROOT) -> None:
-        self._debug_root = debug_root
+        self.debug_root = debug_root
         self._functions: BoundedCache[Identity, FunctionIndex] = BoundedCache(_MOST_FILES, _MOST_BYTES)
         self._usdt: BoundedCache[Identity, tuple[UsdtProbe, ...]] = BoundedCache(_MOST_FILES, _MOST_BYTES)
+
+    def debug_roots(self, file: BinaryFile) -> str:
+        """The folders with debug files, ours and those of the file's own root, separated by colons."""
+        return self.debug_root + (f":/proc/{file.pid}/root{DEBUG_ROOT}" if file.pid else "")
 
     def functions(self, file: BinaryFile, image: ElfImage) -> FunctionIndex:
         """The functions of an open file. Raises ElfError."""
         known = self._functions.get(file.identity)
         if known is None:
-            inside = f":/proc/{file.pid}/root{DEBUG_ROOT}" if file.pid else ""
-            root, build_id = self._debug_root + inside, image.build_id()
-            known = FunctionIndex(read_code_symbols(image, file.fd, build_id, file.seen_here, root))
+            roots = self.debug_roots(file)
+            known = FunctionIndex(read_code_symbols(image, file.fd, image.build_id(), file.seen_here, roots))
             self._functions.put(file.identity, known, known.nbytes)
         return known
 
@@ -75,6 +81,7 @@ class Binary:
         self.file, self._known = file, known
         self.image = self._tried(lambda: ElfImage(file.fd))
         self.code = self._tried(lambda: CodeSegments(self.image))
+        self._dwarf: Dwarf | None = None
 
     @property
     def functions(self) -> FunctionIndex:
@@ -102,6 +109,28 @@ class Binary:
     def entry(self, function: Function) -> EntryPoint:
         """Where to attach to see each call of a function at the least cost."""
         return self._tried(lambda: cheap_entry(self.image, self.code.offset_of(function.address), function.size))
+
+    @property
+    def dwarf(self) -> Dwarf:
+        """The debug information, of the file or of its separate debug file, which stays open as long as the file."""
+        if self._dwarf is None:
+            self._dwarf = self._tried(self._open_dwarf)
+        return self._dwarf
+
+    def _open_dwarf(self) -> Dwarf:
+        if any(section.name in _DEBUG_INFO for section in self.image.sections):
+            return Dwarf(self.image)
+        roots = self._known.debug_roots(self.file)
+        found = self.file.held.enter_context(
+            separate_debug_file(self.image, self.image.build_id(), self.file.seen_here, roots)
+        )
+        if found is None:
+            raise BinaryError(f"{self.file.path}: no debug information, neither in it nor in a debug file")
+        return Dwarf(found[0])
+
+    def describe(self, function: Function) -> Description:
+        """The parameters of a function and where they are when it begins, from debug information."""
+        return self._tried(lambda: self.dwarf.function(function.address, changed=bool(function.clones)))
 
     def starts_instruction(self, address: int) -> bool | None:
         """Whether an instruction begins at an address in code: True when a function does, None when nobody knows.
@@ -131,7 +160,9 @@ class Binary:
     def _tried(self, read: Callable[[], T]) -> T:
         try:
             return read()
-        except (ElfError, ValueError) as error:
+        except BinaryError:
+            raise
+        except (ElfError, DwarfError, ValueError) as error:
             raise BinaryError(f"{self.file.path}: {error}") from error
         except Exception as error:  # a bound that was forgotten must cost one file, not the capture process
             raise BinaryError(f"{self.file.path}: damaged: {type(error).__name__}: {error}") from error

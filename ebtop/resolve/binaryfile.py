@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,6 +33,7 @@ class BinaryFile:
     def __init__(self, fd: int, path: str, pid: int = 0, deleted: bool = False) -> None:
         self.fd, self.path, self.pid, self.deleted = fd, path, pid, deleted
         self.identity = Identity.of(fd)
+        self.held = ExitStack()  # what is open as long as this, such as its debug file
 
     @property
     def attach_path(self) -> str:
@@ -47,6 +49,7 @@ class BinaryFile:
 
     def close(self) -> None:
         """Close the descriptor; attached probes stay."""
+        self.held.close()
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1

@@ -138,6 +138,11 @@ class ElfImage:
         return self._table(offset, count, entry_size, dtype)
 
     @property
+    def fd(self) -> int:
+        """The descriptor, the caller's."""
+        return self._fd
+
+    @property
     def sections(self) -> list[Section]:
         """The section headers, [] when the file was stripped of them. Raises ElfError."""
         if self._sections is None:
