@@ -25,6 +25,19 @@ static __always_inline u64 task_uid(void) {
     return (u32)bpf_get_current_uid_gid();
 }
 
+static __always_inline u64 user_word(u64 address, u32 size) {
+    u64 word = 0;
+    if (read_user(&word, size, (void *)address))
+        COUNT(lost_read);
+    return word;
+}
+
+static __always_inline u64 kernel_word(void *address, u32 size) {
+    u64 word = 0;
+    bpf_probe_read_kernel(&word, size, address);
+    return word;
+}
+
 /* Strings: 128 bytes are shown; one more tells that there are more, and then there is the NUL. */
 #define TEXT_READ 130
 #define UNREAD 1

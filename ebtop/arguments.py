@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ebtop.tool import Tool
 
 _ID_DIGITS = 10
+_OF_FILES = frozenset({"uprobe", "u", "uretprobe", "ur", "usdt", "U"})
 USAGE, NOT_PERMITTED, CANNOT_RUN, BAD_FILE, WRITE_FAILED = 2, 3, 4, 5, 1
 
 
@@ -90,9 +91,11 @@ def add_probing(parser: argparse.ArgumentParser) -> None:
                        "wildcards to all that match; repeatable")  # fmt: skip
     group.add_argument("--mode", choices=[mode.value for mode in Mode], help="an event for each hit (trace), how "
                        "often each is hit, latencies of calls, the distribution of an argument, stacks")  # fmt: skip
-    group.add_argument("--filter", default="", metavar="EXPR", help="only what it holds for: 'count > 0x1000 && comm != "
-                       "\"sh\"'; names are arguments, pid, tid, uid, comm")  # fmt: skip
+    group.add_argument("--filter", default="", metavar="EXPR", help="only what it holds for: 'count > 0x1000 && comm "
+                       "!= \"sh\"'; names are arguments, pid, tid, uid, comm")  # fmt: skip
     group.add_argument("--value", default="", metavar="ARG", help="dist: of which argument; retval is what is returned")
+    group.add_argument("--string", action="append", default=[], metavar="ARG", help="this argument is the address of a "
+                       "string, though nothing says so; repeatable")  # fmt: skip
     group.add_argument("--slower-than", type=span, default=0, metavar="TIME", help="latency: an event for each call "
                        "that takes longer (10ms)")  # fmt: skip
 
@@ -112,7 +115,7 @@ def probing_from(tool: Tool, args: argparse.Namespace) -> Probing | None:
     from ebtop.probing.plan import Mode, Probing
 
     given = {"-p": args.point, "--mode": args.mode, "--filter": args.filter, "--value": args.value,
-             "--slower-than": args.slower_than}  # fmt: skip
+             "--slower-than": args.slower_than, "--string": args.string}  # fmt: skip
     if tool.make is None:
         if wrong := [name for name, value in given.items() if value]:
             raise UsageError(f"{wrong[0]}: {tool.name} has attach points of its own")
@@ -124,7 +127,15 @@ def probing_from(tool: Tool, args: argparse.Namespace) -> Probing | None:
     except FilterError as error:
         raise UsageError(f"--filter: {error}") from error
     mode = Mode(args.mode or ("latency" if args.slower_than else "trace"))
-    return Probing(tuple(args.point), mode, args.filter, args.value, args.slower_than)
+    points = tuple(map(_from_here, args.point))
+    return Probing(points, mode, args.filter, args.value, args.slower_than, tuple(args.string))
+
+
+def _from_here(point: str) -> str:
+    """A relative path in it begins here, wherever capture is."""
+    kind, colon, rest = point.partition(":")
+    path, more, name = rest.partition(":")
+    return f"{kind}{colon}{Path.cwd() / path}{more}{name}" if more and "/" in path and kind in _OF_FILES else point
 
 
 def way_to_attach(word: str) -> str:

@@ -26,7 +26,8 @@ from ebtop.capture.distroheaders import REMEDY
 from ebtop.capture.focusmaps import FocusError, FocusMaps
 from ebtop.capture.identities import KnownIdentities
 from ebtop.capture.loader import Loaded, Request, online_cpus
-from ebtop.capture.planning import PlanError, Planner
+from ebtop.capture.planning import Planner
+from ebtop.capture.pointplans import PlanError
 from ebtop.capture.points.finder import Finder
 from ebtop.capture.processes import Processes
 from ebtop.capture.program import Program
@@ -242,7 +243,7 @@ class Capture:
             shared=list(self._focus.shared),
             maps=wanted_maps(tool) if tool else [],
             frequency=options.get("frequency", 0),
-            types=self._kernel.of(probes_of(slots)),
+            types=self._kernel.of(probes_of(slots)) | self._planner.types(probes_of(slots)),
             sites={function: list(sites) for function, sites in tool.sites.items()} if tool else {},
         )
         self._loading[name] = program

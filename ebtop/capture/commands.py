@@ -43,6 +43,8 @@ def _check_probing(probing: Probing) -> None:
     _require(all(0 < len(text) <= _MOST_PATH for text in probing.points), "an attach point")
     _require(len(probing.filter) <= _MOST_PATH and len(probing.value) <= _MOST_NAME, "a filter or value")
     _require(0 <= probing.slower_than_ns < 1 << 62, "a time")
+    strings = probing.strings
+    _require(len(strings) <= _MOST_OPTIONS and all(len(name) <= _MOST_NAME for name in strings), "strings")
 
 
 def _check_focus(focus: Focus) -> None:

@@ -11,14 +11,14 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Self
 
 from ebtop import capability
-from ebtop.capture import bcclib
+from ebtop.capture import bcclib, perfevents
 from ebtop.capture.bcclib import Bcc, BccError, Compiled
 from ebtop.probing.plan import Site
 from ebtop.tool import Attach, Probe
@@ -80,6 +80,10 @@ class Loaded:
         """Let go of every descriptor."""
         for fd in [*self.maps.values(), *self.programs.values(), *self.attachments]:
             os.close(fd)
+
+
+_BY_SITE = frozenset({Attach.UPROBE, Attach.URETPROBE})
+_BY_EVENT = {Attach.COUNTED: perfevents.open_counted, Attach.TIMED: perfevents.open_timed}
 
 
 class _Complaints:
@@ -208,12 +212,15 @@ class Builder:
         error = ""
         with complaints:
             try:
-                program = module.load(probe, self._request.types.get(str(probe), 0))
-                fds = self._open(probe, program)
+                if probe.kind in _BY_SITE:
+                    program, fds = self._at_sites(module, probe)
+                else:
+                    program = module.load(probe, self._request.types.get(str(probe), 0))
+                    fds = self._open(probe, program)
             except BccError as failure:
                 error = str(failure)
         if error:
-            return f"{error}: {complaints.first('no reason given')}"
+            return ": ".join(filter(None, (error, complaints.first(""))))
         attached += [fd for fd in fds if fd >= 0]
         if any(fd < 0 for fd in fds):
             return complaints.first(f"cannot attach to {probe.target}")
@@ -223,7 +230,37 @@ class Builder:
     def _open(self, probe: Probe, program: int) -> list[int]:
         if probe.kind is Attach.PERF_EVENT:
             return [self._bcc.sample(program, self._request.frequency, cpu) for cpu in online_cpus()]
+        if probe.kind in _BY_EVENT:
+            return _all(_BY_EVENT[probe.kind](program, probe.target, online_cpus()))
         return [self._bcc.attach(probe, program)]
+
+    def _at_sites(self, module: Compiled, probe: Probe) -> tuple[int, list[int]]:
+        """A user function's program and attachments: by links, which close at once, where the kernel has them. Raises
+        BccError."""
+        sites, returns = self._request.sites[probe.function], probe.kind is Attach.URETPROBE
+        try:
+            program = module.load_for_links(probe)
+        except BccError:
+            program = module.load(probe)
+            return program, _all(perfevents.open_uprobes(program, sites, returns=returns))
+        try:
+            return program, _all(perfevents.link_uprobes(program, sites, returns=returns))
+        except BccError:
+            os.close(program)
+            raise
+
+
+def _all(attachments: Iterator[int]) -> list[int]:
+    """All of them or none. Raises BccError."""
+    fds: list[int] = []
+    try:
+        for fd in attachments:
+            fds.append(fd)  # noqa: PERF402  those that came before an error are closed
+    except OSError as error:
+        for fd in fds:
+            os.close(fd)
+        raise BccError(f"cannot attach: {perfevents.why(error)}") from error
+    return fds
 
 
 def online_cpus() -> list[int]:

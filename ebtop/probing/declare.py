@@ -11,7 +11,7 @@ import numpy as np
 from ebtop import eventstack
 from ebtop.attachpoint import PointKind
 from ebtop.probing import columns, function, header, slots
-from ebtop.probing.plan import MOST_POINTS, Form, Mode, Parameter, Plan, Planned, Sides
+from ebtop.probing.plan import MOST_POINTS, Form, Mode, Parameter, Place, Plan, Planned, Sides, Site
 from ebtop.tool import Attach, Buckets, Column, Kind, Probe, Ring, Slot, Tool, Type, log_buckets
 
 _KEY = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
@@ -54,6 +54,7 @@ def declared(static: Tool, plan: Plan) -> Tool:
         columns=(),
         defines={function.purpose(plan): 1, "POINTS": len(plan.points)},
         headers=header.headers(plan),
+        sites=dict(_sites(plan)),
         make=None,
     )
     if events:
@@ -103,6 +104,13 @@ def _probes(plan: Plan) -> Iterator[Probe]:
             yield Probe(entry, point.target, f"enter_{number}", optional=True, pair=pair)
 
 
+def _sites(plan: Plan) -> Iterator[tuple[str, tuple[Site, ...]]]:
+    for number, point in enumerate(plan.points):
+        if point.sites:
+            yield f"enter_{number}", point.sites
+            yield f"return_{number}", point.returns
+
+
 def _return_target(point: Planned) -> str:
     """What the kernel knows the return of a call by."""
     if point.kind is PointKind.TRACEPOINT and point.sides is Sides.BOTH:
@@ -145,7 +153,8 @@ def _check_point(plan: Plan, point: Planned) -> None:
 
 def _check_parameter(parameter: Parameter) -> None:
     known = _KEY.fullmatch(parameter.key) is not None and len(parameter.type) <= _LONGEST_NAME
-    _require(known and 0 <= parameter.at < 1 << 31, "such an argument")
+    _require(known and abs(parameter.at) < 1 << 64 and parameter.scale in {1, 2, 4, 8, 16}, "such an argument")
+    _require(parameter.place is not Place.ARGUMENT or 0 <= parameter.at < 6, "such an argument")
     sizes = range(1, 1 << 16) if parameter.form is Form.CHARS else (1, 2, 4, 8)
     _require(parameter.size in sizes, "such a size")
 

@@ -31,13 +31,15 @@ class Mode(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Probing:
     """What the user asks for. `value` is the argument of a distribution; with `slower_than_ns` calls that take longer
-    become events; `hot` attaches however often the points are hit."""
+    become events; `strings` are arguments that are addresses of strings though nothing says so; `hot` attaches however
+    often the points are hit."""
 
     points: tuple[str, ...]
     mode: Mode = Mode.TRACE
     filter: str = ""
     value: str = ""
     slower_than_ns: int = 0
+    strings: tuple[str, ...] = ()
     hot: bool = False
 
 
@@ -56,13 +58,17 @@ class Place(StrEnum):
 
     RECORD = "record"  # at an offset of a tracepoint's record
     WORD = "word"  # of the program's context: raw tracepoints, fentry
-    REGISTER = "register"  # the n-th of the calling convention
+    ARGUMENT = "argument"  # the register of the n-th by the calling convention
     RESULT = "result"  # the register of what a function gives back
+    REGISTER = "register"  # one by name
+    MEMORY = "memory"  # of the user, at what registers say
+    CONSTANT = "constant"
 
 
 class Parameter(NamedTuple):
     """An argument: `key` is its column, `type` what C calls it, `size` its bytes, `at` the offset or number in its
-    place."""
+    place. In memory it is at `register` + `indexed_by` * `scale` + `at`; either may be "". A register's name is that of
+    struct pt_regs, or "x0" and so on of arm64; there `at` is the first byte of the register that counts."""
 
     key: str
     type: str
@@ -71,6 +77,9 @@ class Parameter(NamedTuple):
     form: Form
     place: Place
     at: int = 0
+    register: str = ""
+    indexed_by: str = ""
+    scale: int = 1
 
 
 class Sides(StrEnum):
@@ -82,18 +91,22 @@ class Sides(StrEnum):
 
 
 class Site(NamedTuple):
-    """A place in a program's file: the byte of the instruction, and of the counter that switches a USDT probe on."""
+    """A place in a program's file: the byte of the instruction, and of the counter that switches a USDT probe on (0:
+    there is none). `device` and `inode` say which file the path led to."""
 
     path: str
     offset: int
-    counter: int = 0
+    counter: int
+    device: int
+    inode: int
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
     """An attach point with what is read there: `name` is how it is shown, `target` what the kernel knows it by.
 
-    `arguments` are those of the entry (of the return, where that is the only side), `result` what comes back.
+    `arguments` are those of the entry (of the return, where that is the only side), `result` what comes back. `sites`
+    and `returns` are where in files the programs of both sides are put.
     """
 
     name: str
@@ -103,6 +116,7 @@ class Planned:
     arguments: tuple[Parameter, ...] = ()
     result: Parameter | None = None
     sites: tuple[Site, ...] = ()
+    returns: tuple[Site, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

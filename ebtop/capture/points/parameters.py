@@ -79,7 +79,7 @@ def of_function(
         return (), None
     found = []
     for number, (argument, shape) in enumerate(zip(arguments[first:], shapes[first:-1], strict=True)):
-        if shape.size not in {1, 2, 4, 8} or (place is Place.REGISTER and number >= REGISTERS):
+        if shape.size not in {1, 2, 4, 8} or (place is Place.ARGUMENT and number >= REGISTERS):
             break  # behind a struct by value nothing is where it would be
         form = form_of(argument.type)
         found.append(Parameter(argument.name, argument.type, *shape, form, place, number))
@@ -91,7 +91,7 @@ def _result(ctype: str, shape: Shape, place: Place, behind: int) -> Parameter | 
     """fexit has it behind the arguments, kretprobe in its register."""
     if shape.size not in {1, 2, 4, 8} or (place is Place.WORD and behind < 0):
         return None
-    where = (Place.RESULT, 0) if place is Place.REGISTER else (Place.WORD, behind)
+    where = (Place.RESULT, 0) if place is Place.ARGUMENT else (Place.WORD, behind)
     return Parameter(RESULT, ctype, *shape, form_of(ctype), *where)
 
 
@@ -110,7 +110,7 @@ def of_point(
         return of_record(point.target, fields or ()), None
     if functions is None or point.kind not in {PointKind.RAW_TRACEPOINT, PointKind.KPROBE, PointKind.FENTRY}:
         return (), None
-    place = Place.REGISTER if point.kind is PointKind.KPROBE else Place.WORD
+    place = Place.ARGUMENT if point.kind is PointKind.KPROBE else Place.WORD
     first = 1 if point.kind is PointKind.RAW_TRACEPOINT else 0  # which is the tracer's own
     for name in iter_functions(point.kind, point.target):
         if name in functions:
