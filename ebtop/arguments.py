@@ -131,6 +131,14 @@ def probing_from(tool: Tool, args: argparse.Namespace) -> Probing | None:
     return Probing(points, mode, args.filter, args.value, args.slower_than, tuple(args.string))
 
 
+def probing_for(tools: Sequence[Tool], args: argparse.Namespace) -> Probing | None:
+    """What is asked for of the one among several tools that it is for. Raises UsageError."""
+    made = next((tool for tool in tools if tool.make is not None), None)
+    if made is None and tools:
+        return probing_from(tools[0], args)  # which says what was given in vain
+    return probing_from(made, args) if made else None
+
+
 def _from_here(point: str) -> str:
     """A relative path in it begins here, wherever capture is."""
     kind, colon, rest = point.partition(":")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -64,3 +65,12 @@ def made(plan: Plan) -> Tool:
     if static.make is None:
         raise ValueError(f"{static.name} is made by no plan")
     return static.make(static, plan)
+
+
+def as_planned(plans: Iterable[Plan]) -> tuple[Tool, ...]:
+    """All tools, those that plans describe as these make them. Raises ValueError for a plan that cannot be."""
+    known = {tool.name: tool for tool in tools()}
+    for plan in plans:
+        if plan.tool in known:
+            known[plan.tool] = made(plan)
+    return tuple(known.values())

@@ -42,6 +42,10 @@ class Kind(StrEnum):
     COUNTS = "counts"  # Tick.rows: a row for each of what is counted, with how often it was in the interval
 
 
+OF_ROWS = frozenset({Kind.PROCESSES, Kind.COUNTS})
+"""Those that have all of their data in Tick.rows."""
+
+
 class Type(StrEnum):
     """What a column's values are; views choose format, alignment and colour by it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ebtop.attachpoint import PointKind
@@ -66,7 +66,7 @@ class _Making:
         self._left_out: list[Attempt] = []
 
     def plan(self) -> tuple[Plan, tuple[Attempt, ...]]:
-        found = {point: refusal for text in self._asked.points for point, refusal in self._points.matching(text)}
+        found = {point: refusal for text in self._asked.points for point, refusal in self._matching(text)}
         able = [point for point, refusal in found.items() if not self._is_left_out(point, refusal)]
         if len(able) > MOST_POINTS:
             raise PlanError(
@@ -78,6 +78,11 @@ class _Making:
         asked = self._asked
         made = Plan(self._tool, asked.mode, tuple(planned), asked.filter, asked.value, asked.slower_than_ns)
         return made, tuple(self._left_out)
+
+    def _matching(self, text: str) -> Iterator[tuple[Planned, str]]:
+        asked = self._asked
+        told = asked.mode in {Mode.TRACE, Mode.DIST} or asked.slower_than_ns > 0
+        return self._points.matching(text, described=told or bool(self._names - OWN.keys()))
 
     def _is_left_out(self, point: Planned, refusal: str) -> bool:
         if refusal:

@@ -48,9 +48,10 @@ class PointPlans:
     def __init__(self) -> None:
         self.kernel, self._user = Points(), UserPlans()
 
-    def matching(self, text: str) -> Iterator[tuple[Planned, str]]:
+    def matching(self, text: str, *, described: bool = True) -> Iterator[tuple[Planned, str]]:
         """The points of a pattern as they are planned before anything is known of what is wanted of them, and why each
-        cannot be used, "" where it can. Raises PlanError where there are none, BinaryError for a file of no use."""
+        cannot be used, "" where it can. Without `described` those of programs have no arguments, which take a while to
+        find. Raises PlanError where there are none, BinaryError for a file of no use."""
         kind, colon, rest = text.partition(":")
         returns = kind in _RETURNS
         pattern = f"{_RETURNS[kind]}:{rest}" if returns else spelt(text)
@@ -61,7 +62,7 @@ class PointPlans:
         if known == PointKind.USDT:
             yield from self._user.usdt(target)
         elif known == PointKind.UPROBE:
-            yield from ((_at(planned, returns), why) for planned, why in self._user.functions(target))
+            yield from ((_at(planned, returns), why) for planned, why in self._user.functions(target, described))
         elif known in {PointKind.SOFTWARE, PointKind.HARDWARE}:
             yield _counted(pattern)
         elif known in {PointKind.PROFILE, PointKind.INTERVAL}:

@@ -9,6 +9,7 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ LOST = ("ring full", "map full", NO_STACK, "slot shared", "memory unreadable")
 """Names of struct counters' fields after `submitted` (bpf/include/counters.h)."""
 MOST_STREAMS = 8
 """How many numbers that has."""
+_AT_ONCE = 16
 BACKLOG, BUSY = "backlog full", "program was running"
 
 
@@ -172,12 +174,15 @@ class Tracer:
 
     def detach(self) -> None:
         """No new records from now on; what is in the rings can still be taken."""
-        for fd in self.loaded.attachments:
-            os.close(fd)
+        fds = list(self.loaded.attachments)
         self.loaded.attachments.clear()
+        with ThreadPoolExecutor(_AT_ONCE) as closers:  # each waits until all CPUs have left the program: 50 ms
+            for _done in closers.map(os.close, fds):
+                continue
 
     def close(self) -> None:
         """Detach and free everything."""
+        self.detach()
         with self._lock:
             for _name, reader in self._readers:
                 reader.close()

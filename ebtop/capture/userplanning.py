@@ -25,7 +25,7 @@ class UserPlans:
     def __init__(self) -> None:
         self._known = Binaries()
 
-    def functions(self, target: str) -> Iterator[tuple[Planned, str]]:
+    def functions(self, target: str, described: bool = True) -> Iterator[tuple[Planned, str]]:
         """`FILE:PATTERN`: a function each, with entry and return, and why not if it cannot be."""
         path, pattern = parted(target)
         with open_binary(path) as file:
@@ -40,7 +40,7 @@ class UserPlans:
                     f"{path}: {found.total} functions match {pattern!r}; {MOST_POINTS} can be attached at once"
                 )
             for function in {function.address: function for function in reversed(found.functions)}.values():
-                yield self._function(binary, path, function)
+                yield self._function(binary, path, function, described)
 
     @staticmethod
     def _nothing(binary: Binary, path: str, pattern: str) -> str:
@@ -49,11 +49,12 @@ class UserPlans:
         told = near(pattern, names) if names else ""
         return f"{path} has no function {pattern!r}{told}; {binary.offer().text}"
 
-    def _function(self, binary: Binary, path: str, function: Function) -> tuple[Planned, str]:
+    @staticmethod
+    def _function(binary: Binary, path: str, function: Function, described: bool) -> tuple[Planned, str]:
         identity = binary.file.identity
         entry = Site(path, binary.entry(function).offset, 0, identity.device, identity.inode)
         back = entry._replace(offset=binary.offset_of(function.address))
-        arguments, result = _parameters(binary, function)
+        arguments, result = _parameters(binary, function) if described else ((), None)
         name = f"{PointKind.UPROBE}:{path}:{function.name}"
         planned = Planned(name, PointKind.UPROBE, f"{path}:{function.name}", arguments=arguments, result=result,
                           sites=(entry,), returns=() if binary.go else (back,))  # fmt: skip

@@ -60,7 +60,7 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
     try:
         with Recording(args.file) as recording:
             return Export(recording, args).go()
-    except (RecordingError, UnfitError) as error:
+    except (RecordingError, UnfitError, ValueError) as error:
         arguments.fail(f"{args.file!r}: {error}", arguments.BAD_FILE)
 
 
@@ -98,7 +98,7 @@ class Export:
 
         name, format_ = self._args.tool, self._args.format
         recorded = self._recording.tools
-        known = [tool for tool in registry.tools() if tool.name in recorded]
+        known = [tool for tool in registry.as_planned(self._recording.plans.values()) if tool.name in recorded]
         if name is not None and name not in recorded:
             raise UsageError(f"no tool {name!r} in {self._args.file!r}; there are {', '.join(recorded) or 'none'}")
         if unknown := sorted({*recorded} - {tool.name for tool in known}):

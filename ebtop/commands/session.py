@@ -36,16 +36,18 @@ class Session:
     ) -> None:  # fmt: skip
         """Ask for the tools, each with its options and what was asked of it, and for the stacks of the events of
         some."""
+        from ebtop import registry
         from ebtop.tick import Load, SetFocus, TakeStacks
 
         for number in SIGNALS:
             # In a thread: this one may be sending something just now, and a message must stay whole.
             signal.signal(number, lambda *_: threading.Thread(target=self.stop, daemon=True).start())
+        made = {tool.name for tool in registry.tools() if tool.make is not None}
         self.source.send(SetFocus(focus))
         for tool in stacks:
             self.source.send(TakeStacks(tool, on=True))
         for tool, options in tools.items():
-            self.source.send(Load(tool, options, probing))
+            self.source.send(Load(tool, options, probing if tool in made else None))
 
     def attached(self) -> None:
         """All runs that can: the time begins, and the command."""

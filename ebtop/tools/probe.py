@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ebtop.probing.columns import CGROUP, COMMON
 from ebtop.probing.declare import declared
 from ebtop.tool import Kind, Tool
 
@@ -18,5 +19,6 @@ TOOL = Tool(
         "that of a column (pid, comm) has arg_ before it. Strings are read up to 128 bytes; longer ones end with …."
     ),
     slots=(),
+    columns=(*COMMON, CGROUP),
     make=declared,
 )
