@@ -14,7 +14,7 @@ from ebtop.probing import columns, function, header, slots
 from ebtop.probing.plan import MOST_POINTS, Form, Mode, Parameter, Place, Plan, Planned, Sides, Site
 from ebtop.tool import Attach, Buckets, Column, Kind, Probe, Ring, Slot, Tool, Type, log_buckets
 
-_KEY = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
+_KEY = re.compile(r"[a-z]\w{0,63}", re.ASCII)
 _LONGEST_NAME = 4096
 _MOST_ARGUMENTS, _MOST_TEXTS = 32, 8
 _POWERS = 36
@@ -88,9 +88,14 @@ def _title(plan: Plan) -> str:
         Mode.TRACE: "hits of", Mode.COUNT: "how often", Mode.LATENCY: "time from entry to return of",
         Mode.DIST: f"{plan.value} at", Mode.STACK: "stacks that lead to",
     }[plan.mode]  # fmt: skip
-    names = [point.name for point in plan.points[:2]] + (["..."] if len(plan.points) > 2 else [])
+    names = [_short(point) for point in plan.points[:2]] + (["..."] if len(plan.points) > 2 else [])
     slower = f", slower than {plan.slower_than_ns / 1e6:g} ms" if plan.slower_than_ns else ""
     return f"{what} {', '.join(names)}{slower}{f' where {plan.filter}' if plan.filter else ''}"
+
+
+def _short(point: Planned) -> str:
+    """Without what it is of: the name alone."""
+    return point.target.partition(":")[2] or point.target
 
 
 def _probes(plan: Plan) -> Iterator[Probe]:
@@ -121,11 +126,11 @@ def _return_target(point: Planned) -> str:
 def _buckets(plan: Plan) -> Buckets:
     if plan.mode is Mode.LATENCY:
         return log_buckets("ns", powers=_POWERS)
-    up = log_buckets(plan.value, powers=63)  # what is larger is in the last bucket
+    up = log_buckets("", powers=63)  # what is larger is in the last bucket
     if not slots.is_signed(plan):
         return up
     low = np.minimum(up.low, _GREATEST).astype(np.int64)
-    return Buckets(plan.value, np.concatenate([1 - low[:1:-1], low]))
+    return Buckets("", np.concatenate([1 - low[:1:-1], low]))
 
 
 def _check(plan: Plan) -> None:

@@ -23,7 +23,7 @@ TEXTS = frozenset({Form.TEXT, Form.CHARS, Form.LOCATED})
 
 
 _TAKEN = re.compile(
-    "ts|pid|tid|uid|comm|cgroup|container|probe|latency_ns|stack|kstack|stack_id|tool|type|unread|truncated|count"
+    "ts|pid|tid|uid|comm|cgroup|container|probe|latency_ns|stack|kstack|stack_id|tool|type|unread|truncated"
     r"|[ns]\d+"
 )
 

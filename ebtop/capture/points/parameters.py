@@ -20,7 +20,7 @@ REGISTERS = {"x86_64": 6, "aarch64": 6}.get(platform.machine(), 0)
 
 _STRING = re.compile(r"(const )?char (__user )?\*( ?const)?")
 _CHARS = re.compile(r"(const )?char\[\d*\]")
-_NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
+_NAME = re.compile(r"[a-z]\w{0,59}", re.ASCII)
 _SYSCALLS = "syscalls:"
 _NUMBER = "__syscall_nr"
 _NARROW = {
@@ -41,10 +41,12 @@ def form_of(ctype: str) -> Form:
 
 
 def keyed(parameters: Iterable[Parameter]) -> Iterator[Parameter]:
-    """The same, with keys that columns can have: what another column is called, or has no name, gets another."""
+    """The same, with keys that columns can have, in small letters: what another column is called, or has no name, gets
+    another."""
     seen: set[str] = set()
     for number, parameter in enumerate(parameters):
-        key = parameter.key if _NAME.fullmatch(parameter.key) else f"arg{number}"
+        key = parameter.key.lower().lstrip("_")
+        key = key if _NAME.fullmatch(key) else f"arg{number}"
         key = f"arg_{key}" if slots.is_taken(key) or key == RESULT else key
         key = f"{key}_{number}" if key in seen else key
         seen.add(key)
