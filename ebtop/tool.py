@@ -101,7 +101,7 @@ class Attach(StrEnum):
     UPROBE = "uprobe"
     URETPROBE = "uretprobe"
     COUNTED = "counted"  # every so many of an event that the kernel or the CPU counts: "software:page-faults:100"
-    TIMED = "timed"  # by the clock: "profile:hz:99" on every CPU, "interval:s:1" on one
+    TIMED = "timed"  # by the clock, on every CPU or ("interval:s:1") on one
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ebtop.attachpoint import PointKind
 from ebtop.capture.bpfsyscall import attach_uprobes, perf_event, run_at, uprobe_event
 from ebtop.capture.points.events import COUNTERS, CPU_CLOCK
 from ebtop.probing.plan import Site
@@ -80,10 +81,10 @@ def open_counted(program: int, target: str, cpus: Sequence[int]) -> Iterator[int
 
 
 def open_timed(program: int, target: str, cpus: Sequence[int]) -> Iterator[int]:
-    """`profile:UNIT:N` on each CPU, `interval:UNIT:N` on one. Raises OSError."""
+    """`KIND:UNIT:N` on each CPU, or on one if it is an interval. Raises OSError."""
     kind, unit, many = target.split(":")
     period = int(many) * (_UNITS[unit] or 1)
-    for cpu in cpus if kind == "profile" else cpus[:1]:
+    for cpu in cpus if kind != PointKind.INTERVAL else cpus[:1]:
         yield _running(perf_event(*CPU_CLOCK, cpu, period, hertz=unit == "hz"), program)
 
 

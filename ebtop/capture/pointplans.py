@@ -26,7 +26,7 @@ _EXIT = "syscalls:sys_exit_"
 _RETURNS = {name: kind for kind, name in AT_RETURN.items()}
 _RETURNS |= {"kr": PointKind.KPROBE, "kretfunc": PointKind.FENTRY, "fr": PointKind.FENTRY, "ur": PointKind.UPROBE}
 _EVERY = re.compile(r"(?P<kind>software|hardware):(?P<name>[\w-]+)(?::(?P<period>\d{1,15}))?")
-_CLOCK = re.compile(r"(?P<kind>profile|interval):(?P<unit>hz|us|ms|s):(?P<many>\d{1,9})")
+_CLOCK = re.compile(r"\w+:(?P<unit>hz|us|ms|s):(?P<many>\d{1,9})")
 _PERIODS = {"cpu-clock": 1_000_000, "task-clock": 1_000_000}
 """ns; of other events of the kernel each one, of the CPU's one of so many."""
 _OF_CPU = 1_000_000
@@ -123,7 +123,7 @@ def _counted(text: str) -> tuple[Planned, str]:
 
 
 def _timed(text: str) -> tuple[Planned, str]:
-    """`profile:hz:99` and the like."""
+    """`KIND:hz:99` and the like."""
     match = _CLOCK.fullmatch(text)
     kind = PointKind(text.partition(":")[0])
     many = int(match["many"]) if match else 0

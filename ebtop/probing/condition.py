@@ -59,8 +59,7 @@ def _kind(side: Operand, known: Mapping[str, Variable]) -> bool:
     if isinstance(side, Literal):
         return isinstance(side.value, bytes)
     if side.name not in known:
-        there = ", ".join(sorted(known))
-        raise FilterError(f"no argument {side.name!r}{near(side.name, sorted(known))}: there are {there}", side.column)
+        raise FilterError(f"no argument {side.name!r}{near(side.name, sorted(known))}", side.column)
     return known[side.name].text > 0
 
 
