@@ -6,6 +6,9 @@
 #include "kernel.h"
 #include "focus.h"
 #include "counters.h"
+#ifdef TRIAL /* counts what it would cost to be there: whoever it is */
+#define in_focus() true
+#endif
 #include "event_stack.h"
 #include "exec_path.h"
 #include "stack_sample.h"

@@ -96,6 +96,7 @@ def add_probing(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--value", default="", metavar="ARG", help="dist: of which argument; retval is what is returned")
     group.add_argument("--string", action="append", default=[], metavar="ARG", help="this argument is the address of a "
                        "string, though nothing says so; repeatable")  # fmt: skip
+    group.add_argument("--hot", action="store_true", help="attach however often the points are hit")
     group.add_argument("--slower-than", type=span, default=0, metavar="TIME", help="latency: an event for each call "
                        "that takes longer (10ms)")  # fmt: skip
 
@@ -115,7 +116,7 @@ def probing_from(tool: Tool, args: argparse.Namespace) -> Probing | None:
     from ebtop.probing.plan import Mode, Probing
 
     given = {"-p": args.point, "--mode": args.mode, "--filter": args.filter, "--value": args.value,
-             "--slower-than": args.slower_than, "--string": args.string}  # fmt: skip
+             "--slower-than": args.slower_than, "--string": args.string, "--hot": args.hot}  # fmt: skip
     if tool.make is None:
         if wrong := [name for name, value in given.items() if value]:
             raise UsageError(f"{wrong[0]}: {tool.name} has attach points of its own")
@@ -128,7 +129,7 @@ def probing_from(tool: Tool, args: argparse.Namespace) -> Probing | None:
         raise UsageError(f"--filter: {error}") from error
     mode = Mode(args.mode or ("latency" if args.slower_than else "trace"))
     points = tuple(map(_from_here, args.point))
-    return Probing(points, mode, args.filter, args.value, args.slower_than, tuple(args.string))
+    return Probing(points, mode, args.filter, args.value, args.slower_than, tuple(args.string), args.hot)
 
 
 def probing_for(tools: Sequence[Tool], args: argparse.Namespace) -> Probing | None:

@@ -19,14 +19,14 @@ from queue import Empty, Queue
 
 from ebtop import capability, registry
 from ebtop.arena import ArenaWriter, Descriptors
-from ebtop.capture import kerneltypes, private, statistics, tracefs
-from ebtop.capture.commands import check, chosen_options
+from ebtop.capture import kerneltypes, making, private, statistics, tracefs
+from ebtop.capture.commands import check, chosen_options, chosen_slots
 from ebtop.capture.compiler import Compilers
 from ebtop.capture.distroheaders import REMEDY
-from ebtop.capture.focusmaps import FocusError, FocusMaps
+from ebtop.capture.focusmaps import FOLLOW_SLOTS, FocusError, FocusMaps
 from ebtop.capture.identities import KnownIdentities
 from ebtop.capture.loader import Loaded, Request, online_cpus
-from ebtop.capture.planning import Planner
+from ebtop.capture.making import Makings
 from ebtop.capture.pointplans import PlanError
 from ebtop.capture.points.finder import Finder
 from ebtop.capture.processes import Processes
@@ -39,6 +39,7 @@ from ebtop.capture.tracer import Tracer, tool_defines, wanted_maps
 from ebtop.capture.vitals import OwnCost, vitals
 from ebtop.memory import settle
 from ebtop.namespaces import nested_pids
+from ebtop.probing.plan import Plan, Probing
 from ebtop.resolve.symbols import Symbolizer
 from ebtop.source.settings import Settings
 from ebtop.source.wire import CommandReader, WireError, Writer
@@ -59,11 +60,12 @@ from ebtop.tick import (
     ToolState,
     Unload,
 )
-from ebtop.tool import Attach, Kind, Probe, Slot, Tool, probes_of
+from ebtop.tool import Kind, Slot, Tool, probes_of
 
 _FIRST_TICK_S = 0.03
 _MOST_WAITING = 256
 """Commands; whoever sends faster has to wait."""
+_TRIAL = "trial"
 _FOLLOW = "focus"
 """The program that keeps descendants in focus; it belongs to no tool."""
 
@@ -88,9 +90,8 @@ class Capture:
         self._loading: dict[str, Program] = {}
         self._stacks: set[str] = set()  # tools whose events are to carry their stacks, perhaps not running yet
         self._options: dict[str, dict[str, int]] = {}
-        self._planner = Planner()
-        self._made: dict[str, Tool] = {}  # those that are made by a plan
-        self._left_out: dict[str, tuple[Attempt, ...]] = {}
+        self._makings = Makings()
+        self._tried: Loaded | None = None
         self._following: Loaded | None = None
         self._stopping = False
         self._reason = ""
@@ -204,36 +205,37 @@ class Capture:
             return
         if tool.make is not None:
             try:
-                plan, self._left_out[tool.name] = self._planner.plan(tool.name, command.probing)
-                tool = self._made[tool.name] = registry.made(plan)
+                plan = self._makings.make(tool.name, command.probing)
+                self._try(plan, command.probing)
             except PlanError as error:
                 if error.usage:
                     yield Notice(str(error), error=True)
                 yield self._failed(command.tool, str(error), error.remedy, error.tried)
                 return
+            tool = self._makings.find(tool.name)
             yield plan
         try:
             options = self._options[tool.name] = chosen_options(tool, command.options)
         except ValueError as error:
             yield self._failed(command.tool, str(error), "")
             return
-        self._ask(tool.name, tool, self._slots(tool), options)
+        self._ask(tool.name, tool, chosen_slots(tool, self._settings.attach), options)
         yield ToolState(tool.name, Phase.LOADING)
 
-    def _slots(self, tool: Tool) -> tuple[Slot, ...]:
-        wanted = self._settings.attach
-        if not wanted:
-            return tool.slots
-        return tuple(
-            Slot(
-                s.name,
-                tuple(a for a in s.alternatives if any(wanted in {p.kind, p.function} for p in a)) or s.alternatives,
-            )
-            for s in tool.slots
-        )
+    def _try(self, plan: Plan, asked: Probing | None) -> None:
+        """Raises PlanError where the points are hit more often than anyone would want without knowing it."""
+        if asked is None or asked.hot:
+            return
+        tool = making.trial(plan)
+        self._ask(_TRIAL, tool, tool.slots, {})
+        while _TRIAL in self._loading:
+            self._wait_for_compilers()
+        loaded, self._tried = self._tried, None
+        if loaded is not None and not loaded.error:  # else what follows fails for the same reason, and says it
+            making.judge(plan, loaded, focused=self._focus.focus != Focus())
 
     def _ask(self, name: str, tool: Tool | None, slots: tuple[Slot, ...], options: dict[str, int]) -> None:
-        program = Program(name, tool, len(online_cpus()), self._settings.perf_buffer)
+        program = Program(tool.name if tool else name, tool, len(online_cpus()), self._settings.perf_buffer)
         request = Request(
             name=name,
             text=program.text,
@@ -243,7 +245,7 @@ class Capture:
             shared=list(self._focus.shared),
             maps=wanted_maps(tool) if tool else [],
             frequency=options.get("frequency", 0),
-            types=self._kernel.of(probes_of(slots)) | self._planner.types(probes_of(slots)),
+            types=self._kernel.of(probes_of(slots)) | self._makings.types(probes_of(slots)),
             sites={function: list(sites) for function, sites in tool.sites.items()} if tool else {},
         )
         self._loading[name] = program
@@ -259,6 +261,9 @@ class Capture:
         """Take over a program; did a tool start with it?"""
         program = self._loading.pop(name)
         self._exclude_ourselves()
+        if name == _TRIAL:
+            self._tried = loaded
+            return False
         if name == _FOLLOW:
             self._following = loaded
             if loaded.error:
@@ -266,7 +271,7 @@ class Capture:
             return False
         tool = program.tool or registry.find(name)
         tried = tuple(Attempt(probe, program.locate(error)) for probe, error in loaded.tried)
-        tried = (*self._left_out.get(name, ()), *tried)
+        tried = (*self._makings.left_out(name), *tried)
         if loaded.error:
             loaded.close()
             self._output.send(self._failed(name, program.locate(loaded.error), self._remedy(), tried))
@@ -302,7 +307,7 @@ class Capture:
     def _take_stacks(self, command: TakeStacks) -> Iterator[Message]:
         """Switch them for a tool that runs; for one that does not yet it is remembered."""
         try:
-            tool = self._made.get(command.tool) or registry.find(command.tool)
+            tool = self._makings.find(command.tool)
         except LookupError as error:
             yield Notice(str(error), error=True)
             return
@@ -340,7 +345,7 @@ class Capture:
     def _set_focus(self, focus: Focus) -> Iterator[Message]:
         try:
             if focus.follow and self._following is None:
-                self._ask(_FOLLOW, None, _FOLLOW_SLOTS, {})
+                self._ask(_FOLLOW, None, FOLLOW_SLOTS, {})
                 while _FOLLOW in self._loading:  # children would be missed before
                     self._wait_for_compilers()
             self._focus.apply(focus, *self._identities.cgroup_place(focus.cgroup))
@@ -381,12 +386,6 @@ class Capture:
         time.sleep(0.005)  # programs that are running now finish their record
         self._tick()
         self._output.send(Gone(self._reason))
-
-
-_FOLLOW_SLOTS = (
-    Slot("fork", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_fork", "follow_fork"),),)),
-    Slot("exit", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_exit", "forget_exit"),),)),
-)
 
 
 def main(settings: str, commands: int, output: int, shared: Descriptors, keeper: socket.socket) -> int:

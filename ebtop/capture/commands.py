@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ebtop.probing.plan import MOST_POINTS, Probing
 from ebtop.source.wire import WireError
 from ebtop.tick import Command, FindPoints, Focus, Load, Resolve, SetFocus, TakeStacks, Unload
-from ebtop.tool import Tool
+from ebtop.tool import Slot, Tool
 
 _MOST_PID = 1 << 22
 """PID_MAX_LIMIT of Linux include/linux/threads.h."""
@@ -77,3 +77,16 @@ def chosen_options(tool: Tool, given: Mapping[str, int]) -> dict[str, int]:
             raise ValueError(f"{option.name} must be between {option.minimum} and {option.maximum}, not {value}")
         options[option.name] = value
     return options
+
+
+def chosen_slots(tool: Tool, wanted: str) -> tuple[Slot, ...]:
+    """A tool's slots with only those alternatives that use a kind of probe, or a function, in slots that have some."""
+    if not wanted:
+        return tool.slots
+    return tuple(
+        Slot(
+            s.name,
+            tuple(a for a in s.alternatives if any(wanted in {p.kind, p.function} for p in a)) or s.alternatives,
+        )
+        for s in tool.slots
+    )

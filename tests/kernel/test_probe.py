@@ -13,7 +13,7 @@ from ebtop.capture.points.btffunctions import Functions
 from ebtop.capture.points.functions import KernelFunctions
 from tests import loads
 from tests.kernel.bpftrace import Counting
-from tests.kernel.ebtop import Output, run, trace
+from tests.kernel.ebtop import Output, run, started, trace
 
 OPENAT = "tracepoint:syscalls:sys_enter_openat"
 COUNT, DEPTH = 101, 13
@@ -307,3 +307,14 @@ def test_what_is_wrong_is_said_in_one_line(words: str) -> None:
     done = run("run", "probe", *WRONG[words], "--duration", "1")
     assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, ""), done
     assert words.removeprefix("no attach point 'x:y'") in done.stderr
+
+
+@pytest.mark.native
+def test_what_is_hit_too_often_is_said_before_it_is_attached(tmp_path: Path) -> None:
+    load = started(loads.command("opens", tmp_path, "30s", 2), stdout=subprocess.DEVNULL)
+    words = ["run", "probe", "-p", "raw_tracepoint:sys_enter", "--duration", "0.5", "-o", str(tmp_path / "x")]
+    refused = run(*words)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused
+    assert "raw_tracepoint:sys_enter is hit " in refused.stderr and "--hot to go on" in refused.stderr
+    assert run(*words, "--hot").returncode == 0
+    load.kill()

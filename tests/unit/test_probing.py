@@ -12,6 +12,7 @@ import pytest
 from ebtop import countrow, registry
 from ebtop.attachpoint import PointKind
 from ebtop.capture.histograms import HistogramMaps
+from ebtop.capture.making import too_hot, trial
 from ebtop.capture.points.parameters import of_record
 from ebtop.capture.points.tracepoints import record
 from ebtop.capture.program import Program
@@ -291,3 +292,18 @@ def test_the_static_tool_has_no_probes_of_its_own() -> None:
     static = registry.find("probe")
     assert static.make is not None and probes_of(static.slots) == []
     assert Attach.UPROBE not in {p.kind for tool in registry.tools() for p in probes_of(tool.slots)}
+
+
+def test_what_hits_cost_is_said_before() -> None:
+    assert too_hot(plan(OPEN), [1000.0], focused=False) == ""
+    said = too_hot(plan(OPEN, READ), [1_200_000.0, 10.0], focused=False)
+    assert said.startswith(f"{OPEN.name} is hit 1.2 M times a second (all 2: 1.2 M): about 1.4 cores; use --mode count")
+    assert too_hot(plan(OPEN, filter="fd == 3"), [900_000.0], focused=False) == ""
+    assert too_hot(plan(OPEN), [900_000.0], focused=True) == ""
+    assert "--mode count" not in too_hot(plan(OPEN, mode=Mode.COUNT), [9e6], focused=False)
+
+
+def test_a_trial_counts_whoever_it_is() -> None:
+    tool = trial(plan(CALL, mode=Mode.LATENCY, filter="fd == 3"))
+    assert (tool.kind, tool.defines["TRIAL"]) == (Kind.COUNTS, 1)
+    assert [p.function for p in probes_of(tool.slots)] == ["enter_0"]
