@@ -11,7 +11,6 @@
 #endif
 #include "event_stack.h"
 #include "exec_path.h"
-#include "stack_sample.h"
 #include "function_arguments.h"
 #include "probed.h"
 #include "streams.h"
@@ -73,11 +72,10 @@ static __always_inline u32 note_text(long size) {
 }
 
 #if defined(TRACED) || defined(SLOWER) || defined(SAMPLED)
-#include "executed.h" /* here, as a file is taken once only, wherever that is */
+#include "stacks.h"
 #endif
 
 #if defined(TRACED) || defined(SLOWER)
-#include "stacks.h"
 
 static __always_inline struct hit *begin_hit(u32 probe, u64 stack_id, u64 latency_ns) {
     u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -111,16 +109,28 @@ static __always_inline void count_hit(u32 probe) {
 #endif
 
 #ifdef SAMPLED
-static __always_inline void take_sample(void *ctx) {
-    struct stack_sample *sample = samples_reserve();
-    if (sample) {
-        fill_sample(ctx, sample);
-        samples_submit(ctx, sample);
-    }
-}
+struct seen_key {
+    u64 id;
+    u32 pid;
+    u32 tid;
+    char comm[16];
+};
+/* One is filled while the other is read and emptied. */
+BPF_HASH(seen_0, struct seen_key, u64, 16384);
+BPF_HASH(seen_1, struct seen_key, u64, 16384);
+BPF_ARRAY(generation, u32, 1);
 
-int remember_exec(struct bpf_raw_tracepoint_args *ctx) {
-    return tell_executed(ctx);
+/* The stack is told before it is counted: who reads the counts first will find it. */
+static __always_inline void take_sample(void *ctx) {
+    struct seen_key key = {.id = stack_if_wanted(ctx), .pid = task_pid(), .tid = task_tid()};
+    u64 nothing = 0, *counted;
+    u32 zero = 0, *filled = generation.lookup(&zero);
+    current_comm(key.comm);
+    counted = filled && *filled ? seen_1.lookup_or_try_init(&key, &nothing) : seen_0.lookup_or_try_init(&key, &nothing);
+    if (counted)
+        __sync_fetch_and_add(counted, 1);
+    else
+        COUNT(lost_map);
 }
 #endif
 

@@ -204,6 +204,7 @@ class Tool:
     buckets: Buckets | None = None
     histogram_map: str = ""  # a pair of maps NAME_0 and NAME_1, read and emptied in turn
     histogram_parts: tuple[str, ...] = ()  # names of `probe` in the keys of the map: histograms of each, too
+    stack_map: str = ""  # a pair of maps likewise, of how often each stack was seen: Tick.stacks
     count_map: str = ""  # a per-CPU array of u64 that grow: Tick.rows of what each grew by, and its number as `probe`
     options: tuple[Option, ...] = ()
     defines: Mapping[str, int] = field(default_factory=dict)

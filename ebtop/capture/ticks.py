@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ebtop.capture.countedstacks import CountedStacks
 from ebtop.capture.eventstacks import EventStacks
 from ebtop.capture.finish import distinct
 from ebtop.capture.gauges import Gauges
@@ -115,6 +116,7 @@ class TickMaker:
         self._tracer, self._symbols, self._identities = tracer, symbols, identities
         self._namer = StackNamer(symbols)
         self._event_stacks = EventStacks(self._namer)
+        self._counted_stacks = CountedStacks()
         self._told_cgroups: set[int] = set()
         self._comms: OrderedDict[int, str] = OrderedDict()
         self._processes, self._gauges = processes, Gauges() if processes else None
@@ -123,6 +125,7 @@ class TickMaker:
         """Everything since the last call; `start` and `end` are Unix ns. What the programs cost was measured for the
         last `timed_s` seconds, if at all."""
         tool = self._tracer.tool
+        seen = self._tracer.seen.take() if self._tracer.seen else None  # before the stacks: each was told before
         taken = self._tracer.take(timed_s)
         draft = _Draft(Tick(tool.name, start, end, cost=taken.rate.over((end - start) / 1e9)))
         for ring in sorted(tool.rings, key=lambda ring: ring.role != "execs"):  # samples are named by what was started
@@ -134,6 +137,8 @@ class TickMaker:
                 self._add(draft, ring, batches)
         if self._processes:
             taken.cgroups.update(self._add_processes(draft, end))
+        if seen is not None:
+            self._count_stacks(draft, *seen)
         if tool.count_map:
             draft.tick = replace(draft.tick, rows=counted(self._tracer.counts()))
         self._name_cgroups(draft, taken.cgroups)
@@ -153,7 +158,9 @@ class TickMaker:
 
     def _add(self, draft: _Draft, ring: Ring, batches: list[Batch]) -> None:
         role, _, domain = ring.role.partition(":")
-        if role == "names":
+        if role == "event stacks" and self._tracer.seen:
+            self._counted_stacks.learn(self._event_stacks.frames(batches))
+        elif role == "names":
             draft.names.setdefault(domain, {}).update(directory_names(batches))
         elif role == "event stacks":
             self._add_stacks(draft, batches)
@@ -176,6 +183,12 @@ class TickMaker:
         draft.names |= names
         draft.tick = replace(draft.tick, rows=rows, gauges=gauges | self._gauges.read() | self._tracer.gauges())
         return distinct(rows["cgroup"])
+
+    def _count_stacks(self, draft: _Draft, keys: npt.NDArray[np.void], counts: npt.NDArray[np.uint64]) -> None:
+        stacks, missing = self._counted_stacks.counted(keys, counts)
+        draft.tick = replace(draft.tick, stacks=stacks)
+        if missing:
+            draft.lost[NO_STACK] += missing
 
     def _add_stacks(self, draft: _Draft, batches: list[Batch]) -> None:
         told, dropped = self._event_stacks.named(batches)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ebtop.capture import bpfcall
 from ebtop.capture.finish import Finisher
-from ebtop.capture.histograms import HistogramMaps
+from ebtop.capture.histograms import STACK_KEY, HistogramMaps, PairedMaps
 from ebtop.capture.loader import Loaded, online_cpus
 from ebtop.capture.perfbuffer import PerfReader
 from ebtop.capture.program import Program
@@ -81,6 +81,9 @@ class Tracer:
         self._finisher = Finisher()
         self._readers = self._open_readers(program)
         self.histograms = HistogramMaps(tool, loaded.maps) if tool.histogram_map else None
+        self.seen = PairedMaps(tool.stack_map, loaded.maps, STACK_KEY) if tool.stack_map else None
+        if self.seen:
+            self.take_stacks(on=True)
         if program.perf_buffer:
             self._lost()  # the programs were attached before there was a buffer: only now does tracing begin
 
@@ -192,8 +195,9 @@ class Tracer:
 
 def wanted_maps(tool: Tool) -> list[str]:
     """The maps of a tool's program that capture reads."""
-    pair = [f"{tool.histogram_map}_0", f"{tool.histogram_map}_1", "generation"] if tool.histogram_map else []
-    switches = ["switches"] if tool.stacks else []
+    paired = tool.histogram_map or tool.stack_map
+    pair = [f"{paired}_0", f"{paired}_1", "generation"] if paired else []
+    switches = ["switches"] if tool.stacks or tool.stack_map else []
     counts = [tool.count_map] if tool.count_map else []
     return ["counters", *(ring.map for ring in tool.rings), *pair, *switches, *counts, *tool.gauge_maps]
 

@@ -22,11 +22,7 @@ _POWERS = 36
 _GREATEST = (1 << 63) - 1
 _KINDS = {Mode.TRACE: Kind.EVENTS, Mode.COUNT: Kind.COUNTS, Mode.LATENCY: Kind.HISTOGRAM, Mode.DIST: Kind.HISTOGRAM,
           Mode.STACK: Kind.STACKS}  # fmt: skip
-_SAMPLES = (
-    Ring("samples", "stack_sample", 8 << 20, role="stacks"),
-    Ring("execs", "exec_path", 1 << 19, role="execs"),
-)
-_EXEC = Slot("exec", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_exec", "remember_exec", optional=True),),))
+_TOLD = tuple(replace(r, size=8 << 20) if r.role == "event stacks" else r for r in eventstack.RINGS)
 _COUNT = Column("count", "COUNT", Type.COUNT, "how often it was hit", 12, rank=1, rate=True)
 _ATTACH = {
     PointKind.TRACEPOINT: (Attach.TRACEPOINT, Attach.TRACEPOINT),
@@ -60,7 +56,7 @@ def declared(static: Tool, plan: Plan) -> Tool:
     if events:
         return _of_events(tool, plan)
     if plan.mode is Mode.STACK:
-        return replace(tool, slots=(*tool.slots, _EXEC), rings=_SAMPLES)
+        return replace(tool, slots=(*tool.slots, eventstack.SLOT), rings=_TOLD, stack_map="seen")
     if plan.mode is Mode.COUNT:
         return replace(tool, columns=(columns.probe_column(plan), _COUNT), count_map="counts")
     buckets = _buckets(plan)
