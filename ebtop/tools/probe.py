@@ -8,7 +8,7 @@ from ebtop.tool import Kind, Tool
 
 TOOL = Tool(
     name="probe",
-    key="p",
+    key="9",
     kind=Kind.EVENTS,
     group="system",
     title="hits of attach points of your choice",

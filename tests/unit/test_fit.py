@@ -15,22 +15,17 @@ import numpy as np
 import pytest
 
 from ebtop import arena, registry
-from ebtop.attachpoint import PointKind
 from ebtop.capture.program import Program
 from ebtop.export.formats import FORMATS
 from ebtop.model.history import History
-from ebtop.probing.plan import Form, Mode, Parameter, Place, Plan, Planned
 from ebtop.processrow import ROW
 from ebtop.source.fit import Fit, UnfitError
 from ebtop.source.live import LiveSource
 from ebtop.source.wire import Reader, WireError, Writer
 from ebtop.tick import Frame, Gone, Histogram, Message, Phase, Stack, Tick, ToolState, Vitals
 from ebtop.tool import Batch, Kind, Tool, values
+from tests.unit.planned import PLAN
 
-PLAN = Plan("probe", Mode.TRACE, (Planned("t:x", PointKind.TRACEPOINT, "x", arguments=(
-    Parameter("fd", "int", 4, True, Form.NUMBER, Place.RECORD, 16),
-    Parameter("name", "char *", 8, False, Form.TEXT, Place.RECORD, 24),
-)),))  # fmt: skip
 TOOLS = {tool.name: tool for tool in registry.as_planned([PLAN])}
 EVENTS = [name for name, tool in TOOLS.items() if tool.kind is Kind.EVENTS]
 NOW = 1_790_000_000_000_000_000
