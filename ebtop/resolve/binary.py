@@ -9,7 +9,7 @@ from ebtop.resolve.binaryfile import BinaryError, BinaryFile
 from ebtop.resolve.bounded import BoundedCache
 from ebtop.resolve.cfi import EM_AARCH64, CfiError, UnwindTable
 from ebtop.resolve.codesegments import CodeSegments
-from ebtop.resolve.codesymbols import SEPARATE, read_code_symbols
+from ebtop.resolve.codesymbols import OWN, SEPARATE, read_code_symbols
 from ebtop.resolve.debugfile import DEBUG_ROOT, separate_debug_file
 from ebtop.resolve.dwarf import Description, Dwarf
 from ebtop.resolve.dwarfsections import DwarfError
@@ -173,8 +173,9 @@ def _said(index: FunctionIndex, usdt: int, starts: int) -> str:
     others = f"; also {' and '.join(possible)}" if possible else ""
     if not index.stripped:
         return f"{index.places} functions{others}"
-    if set(index.origins) - {"file"}:
-        source = "its debug file" if SEPARATE in index.origins else "its .gnu_debugdata"
+    if set(index.origins) - {OWN}:
+        other = next(origin for origin in index.origins if origin != OWN)
+        source = "its debug file" if other == SEPARATE else f"its {other}"
         return f"stripped, but {source} names {index.places} functions{others}"
     why = f" ({index.damaged})" if index.damaged else ""
     left = f"only the {index.places} functions that it exports have names" if index.places else "no function has a name"

@@ -8,7 +8,7 @@ compiler changed for itself (clones, and static ones that it saw all callers of)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from ebtop.resolve.cfi import EM_AARCH64, EM_X86_64
 from ebtop.resolve.dwarflocation import PIECES, REGISTER, STACK, UNKNOWN, Location
@@ -19,7 +19,8 @@ _X86_INTEGERS: Final = ("di", "si", "dx", "cx", "r8", "r9")
 _EIGHT = 8
 _MOST_FIELDS = 64
 
-Members = Callable[[Type], list[Member]]
+Parts = Callable[[Type], list[Member]]
+"""The members of a struct, the elements of an array."""
 Classes = list[str]
 _INTEGER, _VECTOR, _MEMORY, _UNCLEAR = "integer", "vector", "memory", "unclear"
 
@@ -53,35 +54,43 @@ class _Registers:
         return Location(STACK, offset=start, source=SOURCE)
 
 
-def places(machine: int, result: Type, parameters: Sequence[Type], members: Members) -> list[Location]:
+class Value(NamedTuple):
+    """A parameter or a result. `by_reference` says of a class that the address of a copy is passed; None: not known."""
+
+    type: Type
+    by_reference: bool | None = False
+
+
+def places(machine: int, result: Value, parameters: Sequence[Value], parts: Parts) -> list[Location]:
     """Where each parameter is at the first instruction, as a function that returns `result` finds them."""
     if machine not in {EM_X86_64, EM_AARCH64}:
         return [_unclear("the calling convention of this machine is not known")] * len(parameters)
     registers = _Registers(machine)
     found: list[Location] = []
-    if registers.x86 and result.kind in {STRUCT, ARRAY}:
-        returned = [_UNCLEAR] if result.by_reference is None else _classes(result, members)
-        if returned == [_UNCLEAR] and not result.by_reference:
-            return [_unclear(f"whether {result.name} is returned in registers is not known")] * len(parameters)
-        if returned == [_MEMORY] or result.by_reference:
+    if registers.x86 and result.type.kind in {STRUCT, ARRAY}:
+        returned = [_MEMORY] if result.by_reference else _classes(result.type, parts)
+        if result.by_reference is None or returned == [_UNCLEAR]:
+            return [_unclear(f"whether {result.type.name} is returned in registers is not known")] * len(parameters)
+        if returned == [_MEMORY]:
             registers.take([_INTEGER])  # where the caller wants it
-    for of in parameters:
-        place = _place(registers, of, members)
+    for value in parameters:
+        place = _place(registers, value, parts)
         if place is None:  # and what follows depends on it
-            reason = _unclear(f"how {of.name} is passed is not known")
+            reason = _unclear(f"how {value.type.name} is passed is not known")
             return [*found, *[reason] * (len(parameters) - len(found))]
         found.append(place)
     return found
 
 
-def _place(registers: _Registers, of: Type, members: Members) -> Location | None:
-    if of.by_reference is None:
+def _place(registers: _Registers, value: Value, parts: Parts) -> Location | None:
+    of = value.type
+    if value.by_reference is None:
         return None
-    if of.by_reference:
+    if value.by_reference:
         return registers.take([_INTEGER])._replace(indirect=True)
     if not registers.x86 and of.kind == STRUCT:
-        return _arm_struct(registers, of, members)
-    classes = _classes(of, members)
+        return _arm_struct(registers, of, parts)
+    classes = _classes(of, parts)
     if classes == [_UNCLEAR]:
         return None
     if classes != [_MEMORY]:
@@ -89,9 +98,9 @@ def _place(registers: _Registers, of: Type, members: Members) -> Location | None
     return registers.on_stack(of.size, 16 if of.kind == FLOAT else _EIGHT) if registers.x86 else None
 
 
-def _arm_struct(registers: _Registers, of: Type, members: Members) -> Location | None:
+def _arm_struct(registers: _Registers, of: Type, parts: Parts) -> Location | None:
     """Up to four floats of one kind go in as many vector registers, other structs in two others, or by address."""
-    fields = _flat(of, 0, members, []) if of.size <= 32 else []
+    fields = _flat(of, 0, parts, []) if of.size <= 32 else []
     if fields is None or not of.size:
         return None
     if fields and len(fields) <= 4 and len({(f.kind, f.size) for _, f in fields}) == 1 and fields[0][1].kind == FLOAT:
@@ -101,7 +110,7 @@ def _arm_struct(registers: _Registers, of: Type, members: Members) -> Location |
     return registers.take([_INTEGER] * -(-of.size // _EIGHT))
 
 
-def _classes(of: Type, members: Members) -> Classes:
+def _classes(of: Type, parts: Parts) -> Classes:
     """In what kinds of registers the eightbytes of a value go."""
     if of.kind in {OTHER, VOID} or not of.size:
         return [_UNCLEAR]
@@ -111,7 +120,7 @@ def _classes(of: Type, members: Members) -> Classes:
         return [_INTEGER] * -(-of.size // _EIGHT)
     if of.size > 16:
         return [_MEMORY]
-    fields = _flat(of, 0, members, [])
+    fields = _flat(of, 0, parts, [])
     if fields is None or not fields:
         return [_UNCLEAR]
     eightbytes = range(-(-of.size // _EIGHT))
@@ -119,16 +128,16 @@ def _classes(of: Type, members: Members) -> Classes:
     return [_VECTOR if kind and all(f.kind == FLOAT for f in kind) else _INTEGER for kind in kinds]
 
 
-def _flat(of: Type, at: int, members: Members, found: list[tuple[int, Type]]) -> list[tuple[int, Type]] | None:
+def _flat(of: Type, at: int, parts: Parts, found: list[tuple[int, Type]]) -> list[tuple[int, Type]] | None:
     """All scalars of a struct with their offsets; None when something is in the way."""
-    if len(found) > _MOST_FIELDS or of.by_reference:
+    if len(found) > _MOST_FIELDS:
         return None
-    if of.kind == STRUCT:
-        for member in members(of):
-            if member.type.size and _flat(member.type, at + member.offset, members, found) is None:
+    if of.kind in {STRUCT, ARRAY}:
+        for part in parts(of):
+            if part.type.size and _flat(part.type, at + part.offset, parts, found) is None:
                 return None
         return found
-    if of.kind in {ARRAY, OTHER} or (of.kind == FLOAT and of.size > _EIGHT):
+    if of.kind == OTHER or (of.kind == FLOAT and of.size > _EIGHT):
         return None
     found.append((at, of))
     return found

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from ebtop.resolve.debugfile import DEBUG_ROOT, embedded_debug_data, separate_debug_file
 from ebtop.resolve.elflayout import SHT_SYMTAB, ElfError, ElfImage
+from ebtop.resolve.gofunctions import read_go_functions
 from ebtop.resolve.symboltable import Strings, Symbols, read_symbols
 
-_OF_GO = frozenset({".gopclntab", ".go.buildinfo", ".note.go.buildid"})
-OWN, EMBEDDED, SEPARATE = "file", ".gnu_debugdata", "debug file"
+_OF_GO = frozenset({".gopclntab", ".data.rel.ro.gopclntab", ".go.buildinfo", ".note.go.buildid"})
+OWN, EMBEDDED, SEPARATE, RUNTIME = "file", ".gnu_debugdata", "debug file", ".gopclntab"
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class CodeSymbols:
         """Add those of one file; whether it has any. Raises ElfError, and has added none then."""
         before = len(self.strings)
         try:
-            parts = read_symbols(image, fd, self.strings)
+            parts = (read_go_functions if origin == RUNTIME else read_symbols)(image, fd, self.strings)
         except ElfError:
             del self.strings[before:]
             raise
@@ -60,4 +61,6 @@ def read_code_symbols(
     found.add(image, fd, OWN)
     if found.stripped and not found.add_found(separate_debug_file(image, build_id, path, debug_root), SEPARATE):
         found.add_found(embedded_debug_data(image), EMBEDDED)
+        if found.go:
+            found.add_found(nullcontext((image, fd)), RUNTIME)
     return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple
 
-from ebtop.resolve import callingconvention
-from ebtop.resolve.dwarflocation import UNKNOWN, Location, at_entry, by_reference
+from ebtop.resolve.callingconvention import Value, places
+from ebtop.resolve.dwarflocation import PIECES, UNKNOWN, Location, at_entry, by_reference
 from ebtop.resolve.dwarfsections import Budget, DwarfBudgetError, DwarfError, DwarfFile, only_dwarf_errors
 from ebtop.resolve.dwarftypes import ARRAY, OTHER, POINTER, STRUCT, Member, Type, Types, language_of, name_of, number_of
 from ebtop.resolve.dwarfunits import Units, children_of, function_entry
@@ -55,12 +55,13 @@ class Access(NamedTuple):
 class Dwarf:
     """The debug information of one file; only what is asked for is read. All methods raise DwarfError, nothing else.
 
-    `seconds` is what one question may take; DwarfBudgetError says that it was not enough.
+    `seconds` is what one question may take in CPU time; DwarfBudgetError says that it was not enough.
     """
 
     def __init__(self, image: ElfImage, seconds: float = 5.0) -> None:
-        with only_dwarf_errors():
-            self._file = DwarfFile(image, Budget(seconds))
+        budget = Budget(seconds)
+        with only_dwarf_errors(budget):
+            self._file = DwarfFile(image, budget)
             self._units, self._types = Units(self._file), Types(self._file)
 
     def function(self, address: int, changed: bool = False) -> Description:
@@ -68,8 +69,7 @@ class Dwarf:
 
         `changed` says that the compiler changed it for itself (it is a clone): then it has no calling convention.
         """
-        self._file.budget.begin()
-        with only_dwarf_errors():
+        with only_dwarf_errors(self._file.budget):
             found = function_entry(self._units, address)
             if found is None:
                 raise DwarfError("no debug information of this function")
@@ -77,16 +77,14 @@ class Dwarf:
 
     def members(self, type_: Type) -> list[Member]:
         """The members of a struct, class or union, or of what a pointer leads to; [] of other types."""
-        self._file.budget.begin()
-        with only_dwarf_errors():
+        with only_dwarf_errors(self._file.budget):
             held = self._types.at_offset(type_.target) if type_.kind == POINTER else type_
             return self._types.members(held.offset) if held.kind == STRUCT else []
 
     def access(self, type_: Type, path: str) -> Access:
         """The way from a value of a type to what a path names: "next->name", "load", "ports[2]", "" for `*pointer`."""
-        self._file.budget.begin()
         steps = _steps(path)
-        with only_dwarf_errors():
+        with only_dwarf_errors(self._file.budget):
             hops, bits = [0], None
             if type_.kind == POINTER:
                 type_ = self._types.at_offset(type_.target)
@@ -132,11 +130,11 @@ class Dwarf:
         notes: list[str] = []
         chain = self._chain(unit, entry)
         found, variadic = self._parameters(unit, entry, address, notes)
-        types = [type_ for _, type_, _ in found]
-        result = self._type(chain, notes)
-        fallback = self._fallback(unit, result, types, changed)
+        result = self._go_result(unit, entry, notes) if language_of(unit) == _GO else self._type(chain, notes)
+        fallback = self._fallback(unit, result, [Value(type_, seen) for _, type_, _, seen in found], changed)
         parameters = tuple(
-            Parameter(name, type_, place or other) for (name, type_, place), other in zip(found, fallback, strict=True)
+            Parameter(name, type_, place or other)
+            for (name, type_, place, _), other in zip(found, fallback, strict=True)
         )
         file, line = self._place(chain)
         name = next((name_of(e) for _, e in chain if name_of(e)), "")
@@ -144,29 +142,37 @@ class Dwarf:
 
     def _parameters(
         self, unit: Any, entry: Any, address: int, notes: list[str]
-    ) -> tuple[list[tuple[str, Type, Location | None]], bool]:
-        """Names, types and, where DWARF knows them at the entry, locations; and whether more may follow."""
-        found: list[tuple[str, Type, Location | None]] = []
+    ) -> tuple[list[tuple[str, Type, Location | None, bool | None]], bool]:
+        """Names, types, locations where DWARF knows them at the entry, and of classes whether they are passed by
+        reference; and whether more may follow."""
+        found: list[tuple[str, Type, Location | None, bool | None]] = []
         variadic = False
         for child in children_of(unit, entry):
             variadic |= child.tag == "DW_TAG_unspecified_parameters"
-            if child.tag != "DW_TAG_formal_parameter" or len(found) >= _MOST_PARAMETERS:
+            if child.tag != "DW_TAG_formal_parameter" or len(found) >= _MOST_PARAMETERS or _is_go_result(child):
                 continue
             chain = self._chain(unit, child)
             name = next((name_of(e) for _, e in chain if name_of(e)), "")
-            found.append((name, self._type(chain, notes, child), at_entry(self._file, unit, entry, child, address)))
+            type_ = self._type(chain, notes)
+            if "DW_AT_artificial" in child.attributes:  # `this` cannot be changed
+                type_ = type_._replace(name=type_.name.removesuffix(" const"))
+            place = at_entry(self._file, unit, entry, child, address)
+            parts = sum(size for _, size in place.pieces) if place is not None else 0
+            whole = None if place is not None and place.kind == PIECES and parts < type_.size else place
+            found.append((name, type_, whole, self._reference(child, type_)))
         return found, variadic
 
-    def _fallback(self, unit: Any, result: Type, types: list[Type], changed: bool) -> list[Location]:
+    def _fallback(self, unit: Any, result: Type, values: list[Value], changed: bool) -> list[Location]:
         language = language_of(unit)
         if language == _GO or changed:
             why = "Go passes parameters in its own way" if language == _GO else "the compiler changed this function"
-            return [Location(UNKNOWN, source=f"{why}; DWARF does not say where this is at the entry")] * len(types)
+            return [Location(UNKNOWN, source=f"{why}; DWARF does not say where this is at the entry")] * len(values)
         if language == _RUST:  # scalars go as in C; structs as the compiler likes
-            types = [_UNREAD._replace(name=t.name) if t.kind == STRUCT else t for t in types]
-        return callingconvention.places(
-            self._file.image.machine, result, types, lambda t: self._types.members(t.offset)
+            values = [Value(v.type, None if v.type.kind == STRUCT else False) for v in values]
+        returned = Value(
+            result, None if language == _RUST and result.kind == STRUCT else self._types.by_reference(result)
         )
+        return places(self._file.image.machine, returned, values, self._types.parts)
 
     def _chain(self, unit: Any, entry: Any) -> list[tuple[Any, Any]]:
         """An entry, and those that it is an instance or the definition of."""
@@ -179,13 +185,22 @@ class Dwarf:
             found.append(self._types.referred(unit, entry, links[0]))
         return found
 
-    def _type(self, chain: list[tuple[Any, Any]], notes: list[str], parameter: Any = None) -> Type:
+    def _go_result(self, unit: Any, entry: Any, notes: list[str]) -> Type:
+        """Go lists results among the parameters, some of them twice."""
+        found = {name_of(c): self._type([(unit, c)], notes) for c in children_of(unit, entry) if _is_go_result(c)}
+        types = list(found.values()) or [self._types.at_offset(-1)]
+        return types[0] if len(types) == 1 else _UNREAD._replace(name=f"({', '.join(t.name for t in types)})")
+
+    def _reference(self, parameter: Any, type_: Type) -> bool | None:
+        """Whether a parameter is passed by the address of a copy."""
+        seen = by_reference(parameter) if type_.kind == STRUCT else False
+        return self._types.by_reference(type_) if seen is None else seen
+
+    def _type(self, chain: list[tuple[Any, Any]], notes: list[str]) -> Type:
         for unit, entry in chain:
             if "DW_AT_type" in entry.attributes:
                 try:
-                    found = self._types.of(unit, entry)
-                    seen = by_reference(parameter) if parameter is not None and found.by_reference is None else None
-                    return found if seen is None else found._replace(by_reference=seen)
+                    return self._types.of(unit, entry)
                 except DwarfBudgetError:
                     raise
                 except DwarfError as error:
@@ -204,10 +219,19 @@ class Dwarf:
     def _source(self, unit: Any, number: int) -> str:
         if number < 0 or "DW_AT_stmt_list" not in unit.get_top_DIE().attributes:
             return name_of(unit.get_top_DIE())
-        program = self._file.info.line_program_for_CU(unit)
+        try:
+            program = self._file.info.line_program_for_CU(unit)
+        except Exception:
+            if self._file.budget.ended:
+                raise
+            return ""  # pyelftools cannot read it (such as that of 64-bit DWARF): the line alone is worth something
         index = number - (program["version"] < 5) if program is not None else -1
         files = program["file_entry"] if program is not None else []
         return text(files[index].name) if 0 <= index < len(files) else ""
+
+
+def _is_go_result(entry: Any) -> bool:
+    return entry.tag == "DW_TAG_formal_parameter" and bool(number_of(entry, "DW_AT_variable_parameter", 0))
 
 
 def _steps(path: str) -> list[str | int]:

@@ -15,20 +15,22 @@ from contextlib import contextmanager
 from io import SEEK_END, SEEK_SET
 from typing import Any, Final
 
-from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
+from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig
 
+from ebtop.resolve.dwarfinfo import BoundedDwarfInfo
 from ebtop.resolve.elflayout import ElfError, ElfImage, Section
 
 _SHF_COMPRESSED: Final = 0x800
 _ZLIB: Final = 1
 _WINDOW = 64 << 10
 _LARGEST_READ = 1 << 20
+_LARGE = 4096
 _MOST_UNPACKED = 256 << 20
 _NAMES = (
     "info", "aranges", "abbrev", "frame", "str", "loc", "ranges", "line", "pubtypes", "pubnames", "addr",
     "str_offsets", "line_str", "loclists", "rnglists", "sup", "types",
 )  # fmt: skip
-_BOUNDS: Final = {"abbrev": 1 << 20, "str": 4 << 20, "line_str": 4 << 20, "line": 4 << 20}
+_BOUNDS: Final = {"abbrev": 8 << 20, "str": 4 << 20, "line_str": 4 << 20, "line": 4 << 20}
 """Bytes that one question may take from sections of which each byte costs much memory."""
 
 
@@ -41,7 +43,7 @@ class DwarfBudgetError(DwarfError):
 
 
 class Budget:
-    """What one question may cost. `begin` starts a new one."""
+    """What one question may cost, in CPU time of the thread and in reads. `begin` starts a new one."""
 
     def __init__(self, seconds: float = 5.0, reads: int = 8_000_000) -> None:
         self._seconds, self._reads = seconds, reads
@@ -49,20 +51,23 @@ class Budget:
 
     def begin(self) -> None:
         """Start the time anew."""
-        self._left, self._deadline = self._reads, time.monotonic() + self._seconds
-        self.taken: dict[str, int] = {}
+        self._left, self._deadline = self._reads, time.thread_time() + self._seconds
+        self._taken: dict[str, int] = {}
+        self.ended = ""
 
     def spend(self, section: str, size: int) -> None:
         """Count a read. Raises DwarfBudgetError."""
         self._left -= 1
-        if self._left < 0 or (self._left % 64 == 0 and time.monotonic() > self._deadline):
-            raise DwarfBudgetError(f"the debug information was not searched to its end within {self._seconds:g} s")
+        if self._left < 0 or ((size > _LARGE or self._left % 64 == 0) and time.thread_time() > self._deadline):
+            self._end(f"the debug information was not searched to its end within {self._seconds:g} s of CPU time")
         if section in _BOUNDS:
-            taken = self.taken[section] = self.taken.get(section, 0) + size
+            taken = self._taken[section] = self._taken.get(section, 0) + size
             if taken > _BOUNDS[section]:
-                raise DwarfBudgetError(
-                    f"the debug information takes more than {_BOUNDS[section]} bytes of .debug_{section}"
-                )
+                self._end(f"the debug information takes more than {_BOUNDS[section]} bytes of .debug_{section}")
+
+    def _end(self, reason: str) -> None:
+        self.ended = reason
+        raise DwarfBudgetError(reason)
 
 
 class MeteredStream:
@@ -110,7 +115,7 @@ class DwarfFile:
             raise DwarfError("debug information packed the old way (.zdebug)" if packed else "no debug information")
         config = DwarfConfig(image.order == "<", "x64" if image.wide else "x86", 8 if image.wide else 4)
         found = {f"debug_{name}_sec": self._descriptor(sections.get(f".debug_{name}"), name) for name in _NAMES}
-        self.info = DWARFInfo(config=config, eh_frame_sec=None, gnu_debugaltlink_sec=None, **found)
+        self.info = BoundedDwarfInfo(config=config, eh_frame_sec=None, gnu_debugaltlink_sec=None, **found)
         self.has_supplement = ".gnu_debugaltlink" in sections
         self.gdb_index = sections.get(".gdb_index")
 
@@ -148,8 +153,9 @@ class DwarfFile:
 
 
 @contextmanager
-def only_dwarf_errors() -> Iterator[None]:
-    """Whatever pyelftools stumbles over in a damaged file becomes a DwarfError."""
+def only_dwarf_errors(budget: Budget) -> Iterator[None]:
+    """Begin a question; whatever pyelftools stumbles over in a damaged file becomes a DwarfError."""
+    budget.begin()
     try:
         yield
     except DwarfError:
@@ -157,4 +163,6 @@ def only_dwarf_errors() -> Iterator[None]:
     except (ElfError, OSError) as error:
         raise DwarfError(str(error)) from error
     except Exception as error:
+        if budget.ended:  # pyelftools makes an error of its own of it
+            raise DwarfBudgetError(budget.ended) from error
         raise DwarfError(f"damaged debug information: {type(error).__name__}: {str(error)[:100]}") from error

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from ebtop.resolve.bounded import BoundedCache
+from ebtop.resolve.dwarfscan import Scopes
 from ebtop.resolve.dwarfsections import DwarfError, DwarfFile
-from ebtop.resolve.dwarfunits import children_of, entries_in, entry_at, sibling_of
+from ebtop.resolve.dwarfunits import children_of, entries_in, entry_at
 from ebtop.tool import text
 
 INTEGER, UNSIGNED, BOOLEAN, CHARACTER, FLOAT = "integer", "unsigned", "boolean", "character", "float"
@@ -28,19 +29,21 @@ _QUALIFIERS: Final = {
     "DW_TAG_atomic_type": "_Atomic",
 }  # fmt: skip
 _POINTERS: Final = {"DW_TAG_pointer_type": "*", "DW_TAG_reference_type": "&", "DW_TAG_rvalue_reference_type": "&&"}
-_SCOPES: Final = frozenset({"DW_TAG_namespace", "DW_TAG_module", *_AGGREGATES})
 _C: Final = frozenset({0x01, 0x02, 0x0C, 0x1D, 0x2C})  # DW_LANG_C89, C, C99, C11, C17
+_UNSCOPED: Final = _C | {0x16}  # Go's names have their packages
 _DEEPEST = 24
 _LONGEST = 400
 _MOST_MEMBERS = 4096
+_MOST_ELEMENTS = 64
+_MOST_KNOWN = 4096
+_MOST_UNITS = 8
 
 
 class Type(NamedTuple):
     """A type. `size` is in bytes, 0 when unknown; `offset` is that of its entry in .debug_info, -1 for void.
 
     `kind` says how a value is read, behind typedefs and qualifiers; `target` is what a pointer leads to, or the element
-    of an array, as an offset, -1 for none. `by_reference` is for classes that are passed by the address of a copy, and
-    None for those of which nobody knows.
+    of an array, as an offset, -1 for none.
     """
 
     name: str
@@ -48,7 +51,6 @@ class Type(NamedTuple):
     size: int
     offset: int
     target: int = -1
-    by_reference: bool | None = False
 
     @property
     def is_string(self) -> bool:
@@ -73,8 +75,9 @@ class Types:
 
     def __init__(self, file: DwarfFile) -> None:
         self._file = file
-        self._known: dict[int, Type] = {}
-        self._scopes: dict[int, str] = {}
+        self._known: BoundedCache[int, Type] = BoundedCache(_MOST_KNOWN)
+        self._scopes: BoundedCache[int, str] = BoundedCache(_MOST_KNOWN)
+        self._units: BoundedCache[int, Scopes] = BoundedCache(_MOST_UNITS)
 
     def of(self, unit: Any, entry: Any) -> Type:
         """The type that an entry (a parameter, a member, a function's result) has. void when it has none."""
@@ -88,7 +91,7 @@ class Types:
         if form in {"DW_FORM_ref_addr", "DW_FORM_ref_sig8"}:
             if form == "DW_FORM_ref_sig8":
                 raise DwarfError("types in units of their own (-fdebug-types-section) are not read")
-            other = self._file.info.get_CU_containing(found.raw_value)
+            other = self._file.info.unit_with(found.raw_value)
             return other, entry_at(other, found.raw_value)
         if not isinstance(found.raw_value, int) or not form.startswith("DW_FORM_ref") or "sup" in form:
             raise DwarfError("types in a supplementary file (of dwz) are not read")
@@ -101,7 +104,8 @@ class Types:
             if depth > _DEEPEST:
                 raise DwarfError("a type that contains itself")
             known = self._read(unit, entry, depth)
-            self._known[entry.offset] = known._replace(name=known.name[:_LONGEST])
+            known = known._replace(name=known.name[:_LONGEST])
+            self._known.put(entry.offset, known)
         return known
 
     def at_offset(self, offset: int) -> Type:
@@ -109,7 +113,7 @@ class Types:
         return _VOID if offset < 0 else self.at(*self._entry(offset))
 
     def _entry(self, offset: int) -> tuple[Any, Any]:
-        unit = self._file.info.get_CU_containing(offset)
+        unit = self._file.info.unit_with(offset)
         return unit, entry_at(unit, offset)
 
     def _inner(self, unit: Any, entry: Any, depth: int) -> Type:
@@ -123,14 +127,14 @@ class Types:
             kind = _ENCODINGS.get(number_of(entry, "DW_AT_encoding", 0), OTHER)
             return Type(name_of(entry) or "?", kind, size, entry.offset)
         if tag in _AGGREGATES:
-            return self._aggregate(unit, entry, size)
+            return Type(self._prefixed(unit, entry, _AGGREGATES[tag]), STRUCT, size, entry.offset)
         if tag == "DW_TAG_enumeration_type":
             return Type(self._prefixed(unit, entry, "enum"), ENUM, size or 4, entry.offset)
         inner = self._inner(unit, entry, depth)
         if tag in _QUALIFIERS:
-            return inner._replace(name=_qualified(inner, _QUALIFIERS[tag]))
+            return inner._replace(name=_qualified(inner, _QUALIFIERS[tag]), offset=entry.offset)
         if tag == "DW_TAG_typedef":
-            return inner._replace(name=self.scoped(unit, entry))
+            return inner._replace(name=self.scoped(unit, entry), offset=entry.offset)
         return self._derived(unit, entry, inner, size)
 
     def _derived(self, unit: Any, entry: Any, inner: Type, size: int) -> Type:
@@ -152,10 +156,6 @@ class Types:
             return Type(f"{inner.name} ({', '.join(parameters) or 'void'})", FUNCTION, 0, entry.offset)
         return Type(name_of(entry) or "?", OTHER, size or inner.size, entry.offset)
 
-    def _aggregate(self, unit: Any, entry: Any, size: int) -> Type:
-        prefixed = self._prefixed(unit, entry, _AGGREGATES[entry.tag])
-        return Type(prefixed, STRUCT, size, entry.offset, by_reference=_by_reference(unit, entry))
-
     def _prefixed(self, unit: Any, entry: Any, word: str) -> str:
         """A name with `struct`, `union` or `enum` before it where C needs that."""
         name = self.scoped(unit, entry)
@@ -166,12 +166,21 @@ class Types:
     def scoped(self, unit: Any, entry: Any) -> str:
         """The name of an entry with the namespaces and classes that it is in: `a::b`."""
         name = name_of(entry)
-        if not name or language_of(unit) in _C:
+        if not name or language_of(unit) in _UNSCOPED:
             return name
-        if entry.offset not in self._scopes:
-            self._scopes[entry.offset] = "::".join(_path(unit, entry.offset))
-        scope = self._scopes[entry.offset]
+        scope = self._scopes.get(entry.offset)
+        if scope is None:
+            scope = "::".join(self._path(unit, entry.offset))[:_LONGEST]
+            self._scopes.put(entry.offset, scope)
         return f"{scope}::{name}" if scope else name
+
+    def _path(self, unit: Any, offset: int) -> list[str]:
+        """The names of what an entry is in, outermost first."""
+        scopes = self._units.get(unit.cu_offset)
+        if scopes is None:
+            scopes = Scopes(unit)
+            self._units.put(unit.cu_offset, scopes)
+        return [name_of(entry_at(unit, scope)) or "(anonymous)" for scope in scopes.around(offset)]
 
     def members(self, offset: int) -> list[Member]:
         """The members of the struct, class or union at an offset; base classes come as members without a name."""
@@ -185,6 +194,49 @@ class Types:
             name = name_of(child) if child.tag == "DW_TAG_member" else ""
             found.append(_member(child, name, self.of(unit, child)))
         return found
+
+    def parts(self, of: Type) -> list[Member]:
+        """The members of a struct, or the elements of an array, as far as they can matter for how it is passed."""
+        if of.kind == STRUCT:
+            return self.members(of.offset)
+        if of.kind != ARRAY:
+            return []
+        element = self.at_offset(of.target)
+        count = of.size // element.size if element.size else 0
+        return [Member("", n * element.size, element) for n in range(min(count, _MOST_ELEMENTS))]
+
+    def by_reference(self, of: Type, depth: int = 0) -> bool | None:
+        """Whether a class is passed by the address of a copy, as C++ does when copying runs code; None: not known."""
+        if of.kind != STRUCT or depth > _DEEPEST:
+            return False if of.kind != STRUCT else None
+        unit, entry = self._definition(*self._entry(self.plain(of.offset)))
+        convention = number_of(entry, "DW_AT_calling_convention", 0)
+        if convention in {4, 5}:  # DW_CC_pass_by_reference, DW_CC_pass_by_value
+            return convention == 4
+        if language_of(unit) in _C:
+            return False
+        found: set[bool | None] = {self._copied_by_code(unit, entry)}
+        for member in self.members(of.offset):
+            found.add(member.name.startswith("_vptr") or self.by_reference(member.type, depth + 1))
+        return True if True in found else None if None in found else False
+
+    def _copied_by_code(self, unit: Any, entry: Any) -> bool | None:
+        """Whether a class declares how it is copied or destroyed; None when that may be what is done anyway."""
+        own = name_of(entry).partition("<")[0]
+        for child in children_of(unit, entry):
+            name = name_of(child) if child.tag == "DW_TAG_subprogram" else ""
+            if name not in {own, f"~{own}"} or child.attributes.keys() & {"DW_AT_artificial", "DW_AT_deleted"}:
+                continue
+            if number_of(child, "DW_AT_defaulted", 0) == 1 or (name == own and not self._takes(unit, child, entry)):
+                continue
+            return True if unit["version"] >= 5 else None  # before, "= default" was not said
+        return False
+
+    def _takes(self, unit: Any, constructor: Any, entry: Any) -> bool:
+        """Whether a constructor takes a reference to what it makes."""
+        kinds = [c for c in children_of(unit, constructor) if c.tag == "DW_TAG_formal_parameter"]
+        given = self.of(unit, kinds[1]) if len(kinds) > 1 else _VOID
+        return given.kind == POINTER and given.target >= 0 and self.plain(given.target) == entry.offset
 
     def plain(self, offset: int) -> int:
         """The entry behind typedefs and qualifiers. Raises DwarfError when there is none."""
@@ -224,41 +276,6 @@ def number_of(entry: Any, attribute: str, otherwise: int) -> int:
 def language_of(unit: Any) -> int:
     """The DW_LANG_ code of a unit."""
     return number_of(unit.get_top_DIE(), "DW_AT_language", 0)
-
-
-def _by_reference(unit: Any, entry: Any) -> bool | None:
-    """Whether a class is passed by the address of a copy, as C++ does when copying one runs code."""
-    convention = number_of(entry, "DW_AT_calling_convention", 0)
-    if convention in {4, 5}:  # DW_CC_pass_by_reference, DW_CC_pass_by_value
-        return convention == 4
-    own = name_of(entry).partition("<")[0]
-    special = {own, f"~{own}"}
-    functions = (c for c in children_of(unit, entry) if c.tag == "DW_TAG_subprogram")
-    return None if language_of(unit) not in _C and any(name_of(f) in special for f in functions) else False
-
-
-def _path(unit: Any, offset: int) -> list[str]:
-    """The names of what an entry is in, outermost first."""
-    return [name_of(scope) or "(anonymous)" for scope in _enclosing(unit, offset) if scope.tag in _SCOPES]
-
-
-def _enclosing(unit: Any, offset: int) -> Iterator[Any]:
-    """The entries that contain an offset, outermost first, without the unit's own."""
-    stack: list[Any] = []
-    position, end = unit.get_top_DIE().offset + unit.get_top_DIE().size, unit.cu_offset + unit.size
-    while position < min(offset, end):
-        entry = entry_at(unit, position)
-        position += entry.size
-        if entry.is_null():
-            if stack:
-                stack.pop()
-        elif entry.has_children:
-            beyond = sibling_of(unit, entry)
-            if beyond is not None and beyond <= offset:
-                position = beyond
-            else:
-                stack.append(entry)
-    yield from stack
 
 
 def _qualified(inner: Type, word: str) -> str:

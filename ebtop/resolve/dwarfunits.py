@@ -7,14 +7,21 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from elftools.dwarf.die import DIE
 from elftools.dwarf.ranges import BaseAddressEntry
 
+from ebtop.resolve.dwarfscan import functions_in
 from ebtop.resolve.dwarfsections import DwarfError, DwarfFile, MeteredStream
 
 _OPEN: Final = frozenset({"DW_TAG_compile_unit", "DW_TAG_partial_unit", "DW_TAG_namespace", "DW_TAG_module"})
 _LOCAL_REFERENCES: Final = frozenset(f"DW_FORM_{kind}" for kind in ("ref1", "ref2", "ref4", "ref8", "ref_udata"))
 _MOST_INDEX = 64 << 20
+_MOST_RANGES = 1 << 20
+_MOST_OF_ONE = 20_000
+
+Ranges = npt.NDArray[np.uint64]
+"""Rows of: where code begins, where it ends, the offset of its unit."""
 
 
 def entry_at(unit: Any, offset: int) -> Any:
@@ -25,8 +32,8 @@ def entry_at(unit: Any, offset: int) -> Any:
     return DIE(unit, unit.dwarfinfo.debug_info_sec.stream, offset)
 
 
-def entries_in(unit: Any, parent: Any, everything: bool = False) -> Iterator[Any]:
-    """The entries below one, those in namespaces included; `everything` for those in functions and types, too."""
+def entries_in(unit: Any, parent: Any) -> Iterator[Any]:
+    """The entries below one, those in namespaces included, those in functions and types not."""
     position, end, depth = parent.offset + parent.size, unit.cu_offset + unit.size, 1
     if not parent.has_children:
         return
@@ -38,7 +45,7 @@ def entries_in(unit: Any, parent: Any, everything: bool = False) -> Iterator[Any
             continue
         yield entry
         if entry.has_children:
-            beyond = None if everything or entry.tag in _OPEN else sibling_of(unit, entry)
+            beyond = None if entry.tag in _OPEN else sibling_of(unit, entry)
             position, depth = (position, depth + 1) if beyond is None else (beyond, depth)
 
 
@@ -80,32 +87,39 @@ class Units:
 
     def __init__(self, file: DwarfFile) -> None:
         self._file = file
-        self._ranges: list[tuple[int, int, int]] = []
-        self._indexed = False
-        self._walked = 0
+        self._indexed: list[Ranges] | None = None
+        self._walked, self._seen = 0, np.empty((0, 3), np.uint64)
 
     def with_code_at(self, address: int) -> Iterator[Any]:
         """The units that have code at an address. Raises DwarfBudgetError when there are too many to look through."""
-        if not self._indexed:
-            self._ranges = [*_by_aranges(self._file), *_by_gdb_index(self._file)]
-            self._indexed = True
-        seen = set()
-        for low, high, offset in self._ranges:
-            if low <= address < high and offset not in seen:
-                seen.add(offset)
-                yield self._file.info.get_CU_at(offset)
-        yield from self._walk(address, seen)
+        if not 0 <= address < 1 << 64:
+            return
+        if self._indexed is None:
+            self._indexed = [*_by_aranges(self._file), *_by_gdb_index(self._file)]
+        done: set[int] = set()
+        for ranges in (*self._indexed, self._seen):
+            inside = (ranges[:, 0] <= np.uint64(address)) & (np.uint64(address) < ranges[:, 1])
+            for offset in ranges[inside, 2].tolist():
+                if offset not in done:
+                    done.add(offset)
+                    yield self._file.info.unit_at(offset)
+        yield from self._walk(address, done)
 
-    def _walk(self, address: int, seen: set[int]) -> Iterator[Any]:
+    def _walk(self, address: int, done: set[int]) -> Iterator[Any]:
         """Look at the units that no index names, one after the other; where that stopped it goes on."""
         section = self._file.info.debug_info_sec
-        while section is not None and self._walked < section.size:
-            unit = self._file.info.get_CU_at(self._walked)
-            ranges = self._code_of(unit)
-            self._walked = unit.cu_offset + unit.size
-            self._ranges += [(low, high, unit.cu_offset) for low, high in ranges]
-            if unit.cu_offset not in seen and any(low <= address < high for low, high in ranges):
-                yield unit
+        found: list[tuple[int, int, int]] = []
+        try:
+            while section is not None and self._walked < section.size:
+                unit = self._file.info.unit_at(self._walked)
+                ranges = self._code_of(unit)
+                self._walked = unit.cu_offset + unit.size
+                found += [(low, high, unit.cu_offset) for low, high in ranges if 0 <= low < high < 1 << 64]
+                if unit.cu_offset not in done and any(low <= address < high for low, high in ranges):
+                    yield unit
+        finally:
+            if len(self._seen) < _MOST_RANGES:
+                self._seen = np.concatenate([self._seen, np.array(found, np.uint64).reshape(-1, 3)])
 
     def _code_of(self, unit: Any) -> list[tuple[int, int]]:
         top = unit.get_top_DIE()
@@ -120,12 +134,14 @@ class Units:
         lists = self._file.info.range_lists() if ranges is not None else None
         if lists is None:
             return []
-        found = []
+        found: list[tuple[int, int]] = []
         for item in lists.get_range_list_at_offset(ranges.value, cu=unit):
             if isinstance(item, BaseAddressEntry):
                 base = int(item.base_address)
             else:
                 shift = 0 if item.is_absolute else base
+                if len(found) >= _MOST_OF_ONE:
+                    break
                 found.append((int(item.begin_offset) + shift, int(item.end_offset) + shift))
         return found
 
@@ -140,25 +156,28 @@ def _whole(section: Any) -> bytes:
     return b"".join(parts)
 
 
-def _by_aranges(file: DwarfFile) -> Iterator[tuple[int, int, int]]:
+def _by_aranges(file: DwarfFile) -> Iterator[Ranges]:
     """What .debug_aranges says. Layout: DWARF 5, 6.1.2."""
     section = file.info.debug_aranges_sec
     if section is None:
         return
     data, position, order = _whole(section), 0, file.image.order
-    while position + 12 <= len(data):
+    parts: list[Ranges] = []
+    while position + 12 <= len(data) and len(parts) < _MOST_RANGES:
         length, version, unit, width, selector = struct.unpack_from(f"{order}IHIBB", data, position)
         end = position + 4 + length
         if length >= 0xFFFFFFF0 or version != 2 or width not in {4, 8} or selector or end > len(data):
-            return  # of another kind: the units are walked through instead
+            break  # of another kind: the units are walked through instead
         first = position + (12 + 2 * width - 1) // (2 * width) * 2 * width
         count = max(0, end - first) // (2 * width)
-        pairs = np.frombuffer(data, f"{order}u{width}", 2 * count, first).reshape(-1, 2)
-        yield from ((low, low + size, unit) for low, size in pairs.tolist() if size)
+        pairs = np.frombuffer(data, f"{order}u{width}", 2 * count, first).reshape(-1, 2).astype(np.uint64)
+        parts.append(np.column_stack([pairs[:, 0], pairs[:, 0] + pairs[:, 1], np.full(count, unit, np.uint64)]))
         position = end
+    if parts:
+        yield np.concatenate(parts)
 
 
-def _by_gdb_index(file: DwarfFile) -> Iterator[tuple[int, int, int]]:
+def _by_gdb_index(file: DwarfFile) -> Iterator[Ranges]:
     """What .gdb_index says of addresses. Layout: GDB manual, "Index Section Format"."""
     section = file.gdb_index
     if section is None or section.size < 24:
@@ -167,13 +186,11 @@ def _by_gdb_index(file: DwarfFile) -> Iterator[tuple[int, int, int]]:
     version, units, types, addresses, symbols = struct.unpack_from("<5I", data)
     if not 7 <= version <= 9 or not 24 <= units <= types <= addresses <= symbols <= len(data):
         return
-    offsets = np.frombuffer(data, "<u8", (types - units) // 16 * 2, units)[::2]
-    rows = np.frombuffer(
-        data, [("low", "<u8"), ("high", "<u8"), ("unit", "<u4")], (symbols - addresses) // 20, addresses
-    )
-    for low, high, unit in rows.tolist():
-        if unit < len(offsets):
-            yield low, high, int(offsets[unit])
+    offsets = np.frombuffer(data, "<u8", (types - units) // 16 * 2, units)[::2].astype(np.uint64)
+    dtype = np.dtype([("low", "<u8"), ("high", "<u8"), ("unit", "<u4")])
+    rows = np.frombuffer(data, dtype, (symbols - addresses) // dtype.itemsize, addresses)
+    rows = rows[rows["unit"] < len(offsets)]
+    yield np.column_stack([rows["low"].astype(np.uint64), rows["high"].astype(np.uint64), offsets[rows["unit"]]])
 
 
 def function_entry(units: Units, address: int) -> tuple[Any, Any] | None:
@@ -181,10 +198,10 @@ def function_entry(units: Units, address: int) -> tuple[Any, Any] | None:
     for unit in units.with_code_at(address):
         if {"DW_AT_dwo_name", "DW_AT_GNU_dwo_name"} & set(unit.get_top_DIE().attributes):
             raise DwarfError("split debug information (-gsplit-dwarf), which is in .dwo files that are not read")
-        for everything in (False, True):  # most are not inside of others: look there first
-            for entry in entries_in(unit, unit.get_top_DIE(), everything):
-                if entry.tag == "DW_TAG_subprogram" and _begins_at(units, unit, entry, address):
-                    return unit, entry
+        for offset in functions_in(unit):
+            entry = entry_at(unit, offset)
+            if _begins_at(units, unit, entry, address):
+                return unit, entry
     return None
 
 

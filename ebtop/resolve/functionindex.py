@@ -119,24 +119,32 @@ class FunctionIndex:
         """Where names come from: "file", ".gnu_debugdata", "debug file"."""
         return tuple(dict.fromkeys(self._origins[int(table)] for table in np.unique(self._table)))
 
-    def blocks(self, mangled: bool, deadline: float) -> Iterator[Block]:
-        """All names, as their sources have them or as the tables do. Raises OutOfTimeError at the monotonic time."""
+    def blocks(self, mangled: bool, deadline: float, sieve: bytes = b"") -> Iterator[Block]:
+        """All names, as their sources have them or as the tables do; OutOfTimeError at that CPU time of the thread.
+
+        With a `sieve`, names whose symbols do not contain these bytes may be missing: most need not be demangled then.
+        """
         for number in range((len(self) + _BLOCK - 1) // _BLOCK):
             block = self._blocks.get((number, mangled))
             if block is None:
-                block = self._block(self._order[number * _BLOCK : (number + 1) * _BLOCK], mangled, deadline)
-                self._blocks.put((number, mangled), block, len(block.text) + block.starts.nbytes)
+                block = self._block(self._order[number * _BLOCK : (number + 1) * _BLOCK], mangled, deadline, sieve)
+                if not sieve:
+                    self._blocks.put((number, mangled), block, len(block.text) + block.starts.nbytes)
             yield block
 
-    def _block(self, rows: npt.NDArray[np.int64], mangled: bool, deadline: float) -> Block:
+    def _block(self, rows: npt.NDArray[np.int64], mangled: bool, deadline: float, sieve: bytes) -> Block:
         parts: list[bytes] = []
+        kept: list[int] = []
         for number, symbol in enumerate(self._symbols(rows)):
-            if number % _PATIENCE == 0 and time.monotonic() > deadline:
+            if number % _PATIENCE == 0 and time.thread_time() > deadline:
                 raise OutOfTimeError
+            if sieve not in symbol:
+                continue
             parts.append(unversioned(symbol) if mangled else demangle_once(unversioned(symbol)))
+            kept.append(number)
         sizes = np.array([len(part) + 2 for part in parts], np.int64)
         starts = np.cumsum(sizes) - sizes
-        return Block(SEPARATOR + (2 * SEPARATOR).join(parts) + SEPARATOR, starts, rows)
+        return Block(SEPARATOR + (2 * SEPARATOR).join(parts) + SEPARATOR, starts, rows[kept])
 
     def _symbols(self, rows: npt.NDArray[np.int64]) -> Iterator[bytes]:
         tables, names = self._table[rows], self._name[rows]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from ebtop.resolve.binary import Binaries, Binary
 from ebtop.resolve.binaryfile import BinaryError, open_binary, open_executable, open_in_process
+from ebtop.resolve.binaryname import path_of
 from ebtop.resolve.regularfile import open_beneath
 from tests.unit.elfprograms import built
 from tests.unit.test_codesegments import running
@@ -157,3 +159,22 @@ def test_names_that_lead_nowhere(tmp_path: Path) -> None:
         with pytest.raises(BinaryError, match=reason):
             opened()
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_short_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert path_of("/any/path") == "/any/path"
+    assert path_of("sh") == shutil.which("sh")
+    listed = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=False).stdout
+    known = re.findall(r"^\t(\S+) \((?:libc6,x86-64|libc6,AArch64)[^)]*\) => (\S+)$", listed, re.MULTILINE)
+    assert known
+    for library, path in known:
+        assert path_of(library) in {p for name, p in known if name == library}, path
+    for name in ("c", "libc", "libc.so.6"):
+        assert Path(path_of(name)).name == "libc.so.6"
+    for name in ("", "nosuch-program", "libnosuch"):
+        with pytest.raises(BinaryError, match="no library has that name"):
+            path_of(name)
+    for junk in (b"", b"glibc-ld.so.cache1.1", b"glibc-ld.so.cache1.1" + b"\xff" * 200, os.urandom(300)):
+        (tmp_path / "cache").write_bytes(junk)
+        with pytest.raises(BinaryError, match="no library has that name"):
+            path_of("libc", str(tmp_path / "cache"))

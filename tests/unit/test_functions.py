@@ -17,6 +17,7 @@ from ebtop.resolve.binaryfile import open_binary
 from ebtop.resolve.functionindex import Function
 from ebtop.resolve.functionname import base_of, clones_of, inner_names
 from ebtop.resolve.functionsearch import BASE, INNER, SYMBOL, WHOLE, Found, search
+from ebtop.resolve.sieve import sieve_of
 from tests.unit.elfprograms import built, output
 
 C_SOURCE = r"""
@@ -47,17 +48,6 @@ pub mod shop { pub struct Cart { pub total: u64 }
 use shop::Priced;
 fn main() { let mut c = shop::Cart { total: std::env::args().count() as u64 };
   println!("{} {}", c.add(3), c.price()); }
-"""
-
-GO_SOURCE = """
-package main
-import "os"
-type Cart struct { total int }
-//go:noinline
-func (c *Cart) Add(price int) int { c.total += price; return c.total }
-//go:noinline
-func cold(x int) int { return x + 1 }
-func main() { c := &Cart{}; os.Exit(cold(c.Add(len(os.Args))) - 2) }
 """
 
 
@@ -180,6 +170,43 @@ def test_all_names_are_those_of_readelf(path: str, request: pytest.FixtureReques
     assert same >= 0.995 * len(wanted)  # names that could expand without end are cut: demangle.py
 
 
+LIBRARIES = ["/usr/bin/node", "/usr/lib/x86_64-linux-gnu/libstdc++.so.6", "/usr/lib/x86_64-linux-gnu/libLLVM-14.so.1"]
+
+
+@pytest.mark.parametrize("path", LIBRARIES)
+def test_what_searches_pass_over_cannot_match(path: str) -> None:
+    """Each word that is sifted by stands in the symbol of each name that has it."""
+    if not Path(path).exists():
+        pytest.skip(f"needs {path}")
+    with opened(path) as binary:
+        functions = binary.find("*", limit=40_000).functions
+    sifted = 0
+    for function in functions:
+        for part in re.split(r"[<>(), ]+|::", function.name):
+            word = sieve_of(part)
+            assert word.decode() in function.symbol, function
+            sifted += bool(word)
+    assert sifted > len(functions) / 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wanted"),
+    [("node::Start*", b"Start"), ("*", b""), ("std::string*", b""), ("vtable for Cart", b"Cart"), ("a::b", b""),
+     ("*12345ul*", b""), ("main", b"main"), ("operator new", b""), ("anonymous*Cart", b"Cart"), ("Allocator", b"")],
+)  # fmt: skip
+def test_sieves(pattern: str, wanted: bytes) -> None:
+    assert sieve_of(pattern) == wanted
+
+
+def test_a_sieve_finds_what_a_full_search_finds(server: str, program: str) -> None:
+    for path in (server, program):
+        with opened(path) as binary:
+            every = binary.find("*", limit=100_000).functions
+        for function in every:
+            with opened(path) as binary:  # nothing is remembered yet
+                assert function.name in names(binary.find(function.name.replace("*", "?")))
+
+
 def test_aliases_ifuncs_and_sizes(program: str) -> None:
     with opened(program) as binary:
         (named,) = binary.find("named").functions
@@ -241,27 +268,6 @@ def test_rust(tmp_path: Path, mangling: str) -> None:
         assert add.symbol.startswith({"legacy": "_ZN", "v0": "_R"}[mangling])
         assert binary.find("*Priced*price").total == 1
         assert binary.find("shop::main").total == 1
-
-
-def test_go(tmp_path: Path) -> None:
-    if not shutil.which("go"):
-        pytest.skip("needs go")
-    (tmp_path / "shop.go").write_text(GO_SOURCE)
-    path = str(tmp_path / "shop")
-    environment = os.environ | {"GOCACHE": str(tmp_path / "cache"), "GOFLAGS": "-mod=mod", "GO111MODULE": "off"}
-    command = ["go", "build", "-o", path, str(tmp_path / "shop.go")]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        pytest.skip(f"go: {done.stderr[-300:]}")
-    with opened(path) as binary:
-        assert binary.go
-        for pattern in ("main.(*Cart).Add", "(*Cart).Add"):
-            assert names(binary.find(pattern)) == {"main.(*Cart).Add"}
-        (cold,) = binary.find("main.cold").functions
-        assert (cold.clones, cold.whole) == ((), True)  # a dot is no clone in Go
-        at = {int(line.split()[0], 16): line.split()[-1] for line in output("go", "tool", "nm", path).splitlines()
-              if line.split()[1:2] in (["T"], ["t"])}  # fmt: skip
-        assert at[cold.address] == "main.cold"
 
 
 def test_names_from_a_debug_file_and_from_debug_data(tmp_path: Path) -> None:

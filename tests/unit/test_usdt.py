@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import struct
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,26 @@ def test_semaphores_lie_where_the_program_counts(tmp_path: Path) -> None:
     (tmp_path / "marked").write_bytes(data)
     section = output("objdump", "-s", "-j", ".probes", str(tmp_path / "marked"))
     assert "1234" in section
+
+
+def test_files_that_prelink_moved(tmp_path: Path) -> None:
+    """Notes keep the addresses of the linker; their base and that of the section tell by how much the file moved."""
+    path = program(tmp_path, semaphore=True)
+    wanted = probes_of(path)
+    with open_binary(path) as file:
+        section = Binary(file, Binaries()).image.section(".note.stapsdt")
+    assert section is not None
+    data, position = bytearray(Path(path).read_bytes()), section.offset
+    while position < section.offset + section.size:
+        name, value, _ = struct.unpack_from("<III", data, position)
+        at = position + 12 + (name + 3) // 4 * 4
+        words = struct.unpack_from("<QQQ", data, at)
+        struct.pack_into("<QQQ", data, at, *((word - 0x1000) % (1 << 64) for word in words))
+        position = at + (value + 3) // 4 * 4
+    moved = tmp_path / "moved"
+    moved.write_bytes(data)
+    assert listed(str(moved)) != listed(path)
+    assert probes_of(str(moved)) == wanted
 
 
 def test_arguments(tmp_path: Path) -> None:
