@@ -65,10 +65,14 @@ static __always_inline long read_located(char *to, void *record, u32 at) {
     return bpf_probe_read_kernel_str(to, TEXT_READ, record + (where & 0xffff));
 }
 
+static __always_inline u32 text_state(long size) {
+    return size <= 0 ? UNREAD : size == TEXT_READ ? TRUNCATED : 0;
+}
+
 static __always_inline u32 note_text(long size) {
     if (size < 0)
         COUNT(lost_read);
-    return size <= 0 ? UNREAD : size == TEXT_READ ? TRUNCATED : 0;
+    return text_state(size);
 }
 
 #if defined(TRACED) || defined(SLOWER) || defined(SAMPLED)
@@ -124,6 +128,8 @@ BPF_ARRAY(generation, u32, 1);
 static __always_inline void take_sample(void *ctx) {
     struct seen_key key = {.id = stack_if_wanted(ctx), .pid = task_pid(), .tid = task_tid()};
     u64 nothing = 0, *counted;
+    if (!key.id) /* not switched on yet; or it cannot be walked, which has been counted */
+        return;
     u32 zero = 0, *filled = generation.lookup(&zero);
     current_comm(key.comm);
     counted = filled && *filled ? seen_1.lookup_or_try_init(&key, &nothing) : seen_0.lookup_or_try_init(&key, &nothing);
@@ -209,10 +215,10 @@ static __always_inline void end_call(u32 probe, u64 frame) {
 }
 
 static __always_inline void read_again(char *text, u64 from, u32 bit, struct call *call) {
-    long size = read_text(text, from);
-    if (size > 0)
+    u32 state = note_text(read_text(text, from));
+    if (!(state & UNREAD))
         call->unread &= ~bit;
-    if (size == TEXT_READ)
+    if (state & TRUNCATED)
         call->truncated |= bit;
 }
 #endif

@@ -6,6 +6,7 @@ each on a sequenced-packet socket, with the file descriptors beside them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -238,16 +239,15 @@ class Builder:
         """A user function's program and attachments: by links, which close at once, where the kernel has them. Raises
         BccError."""
         sites, returns = self._request.sites[probe.function], probe.kind is Attach.URETPROBE
-        try:
+        with contextlib.suppress(BccError):  # before Linux 6.6; whatever else it is, events fail of it too
             program = module.load_for_links(probe)
-        except BccError:
-            program = module.load(probe)
-            return program, _all(perfevents.open_uprobes(program, sites, returns=returns))
-        try:
-            return program, _all(perfevents.link_uprobes(program, sites, returns=returns))
-        except BccError:
-            os.close(program)
-            raise
+            with contextlib.ExitStack() as unless_linked:
+                unless_linked.callback(os.close, program)
+                fds = _all(perfevents.link_uprobes(program, sites, returns=returns))
+                unless_linked.pop_all()
+                return program, fds
+        program = module.load(probe)
+        return program, _all(perfevents.open_uprobes(program, sites, returns=returns))
 
 
 def _all(attachments: Iterator[int]) -> list[int]:

@@ -127,7 +127,8 @@ class Functions:
             return
         bit = f"1U << {slot.number}"
         call = sources.read_text(parameter, self._address(parameter), f"{into}->{slot.field}")
-        yield f"u32 got_{slot.number} = note_text({call});"
+        note = "text_state" if into == "call" and self._is_read_again(parameter) else "note_text"
+        yield f"u32 got_{slot.number} = {note}({call});"
         yield f"{into}->unread |= got_{slot.number} & UNREAD ? {bit} : 0;"
         yield f"{into}->truncated |= got_{slot.number} & TRUNCATED ? {bit} : 0;"
 
