@@ -46,10 +46,12 @@ def variables(parameters: Iterable[Parameter]) -> Mapping[str, Variable]:
 
 
 class Functions:
-    """Those of the point of that number in the plan. Raises FilterError where the filter does not fit it."""
+    """Those of the point of that number in the plan; points of one name, as a USDT probe that has several places, count
+    as one. Raises FilterError where the filter does not fit it."""
 
     def __init__(self, plan: Plan, number: int, tree: Tree | None) -> None:
         self._plan, self._number, self._point = plan, number, plan.points[number]
+        self._row = next(n for n, point in enumerate(plan.points) if point.name == self._point.name)
         self._purpose = purpose(plan)
         self._every = slots.told(self._point)
         self._known = variables(self._every)
@@ -115,7 +117,7 @@ class Functions:
 
     def _begin(self, latency: str) -> Iterator[str]:
         yield "u64 stack_id = stack_if_wanted(ctx);"
-        yield f"struct hit *hit = begin_hit({self._number}, stack_id, {latency});"
+        yield f"struct hit *hit = begin_hit({self._row}, stack_id, {latency});"
         yield "if (!hit)"
         yield "    return;"
 
@@ -138,13 +140,13 @@ class Functions:
     def _add(self, known: Mapping[str, Variable]) -> Iterator[str]:
         """Count the hit or the call, whatever that is."""
         if self._purpose == PURPOSES[Mode.COUNT]:
-            yield f"count_hit({self._number});"
+            yield f"count_hit({self._row});"
         elif self._purpose == PURPOSES[Mode.STACK]:
             yield "take_sample(ctx);"
         elif self._value:
-            yield f"add_{'signed' if slots.is_signed(self._plan) else 'value'}({self._number}, {known[self._value].c});"
+            yield f"add_{'signed' if slots.is_signed(self._plan) else 'value'}({self._row}, {known[self._value].c});"
         else:
-            yield f"add_value({self._number}, latency_ns);"
+            yield f"add_value({self._row}, latency_ns);"
 
     # A call: what is known as it is entered is kept until it returns
 

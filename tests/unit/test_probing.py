@@ -156,6 +156,12 @@ def test_a_filter_is_taken_apart_so_that_strings_are_read_last() -> None:
     assert "call->n0" in returned
 
 
+def test_places_of_one_name_count_as_one() -> None:
+    other = replace(OPEN, target="syscalls:sys_enter_open")
+    text = made(READ, OPEN, other, mode=Mode.COUNT).headers["probes.h"]
+    assert [text.count(f"count_hit({n});") for n in range(3)] == [1, 2, 0]
+
+
 def test_more_strings_than_a_program_can_hold_are_refused() -> None:
     three = replace(OPEN, arguments=tuple(replace_key(NAME, key) for key in ("a", "b", "c")))
     ask = 'a == "x" && b == "y" && c == "z"'
