@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import pwd
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +16,12 @@ from ebtop.namespaces import NESTED, nested_pids
 from ebtop.near import near
 
 if TYPE_CHECKING:
+    from ebtop.probing.plan import Probing
     from ebtop.tick import Focus
+    from ebtop.tool import Tool
 
 _ID_DIGITS = 10
+_OF_FILES = frozenset({"uprobe", "u", "uretprobe", "ur", "usdt", "U"})
 USAGE, NOT_PERMITTED, CANNOT_RUN, BAD_FILE, WRITE_FAILED = 2, 3, 4, 5, 1
 
 
@@ -76,6 +80,71 @@ def add_capture(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--frequency", type=int, metavar="HZ", help="samples a second and CPU, for tools that sample; "
                        "99 by default, as 100 would beat with timers")  # fmt: skip
+
+
+def add_probing(parser: argparse.ArgumentParser) -> None:
+    """What is asked of a tool that has no attach points of its own."""
+    from ebtop.probing.plan import Mode
+
+    group = parser.add_argument_group("attach points of your choice (ebtop probes lists them)")
+    group.add_argument("-p", "--point", action="append", default=[], metavar="KIND:NAME", help="attach there; with "
+                       "wildcards to all that match; repeatable")  # fmt: skip
+    group.add_argument("--mode", choices=[mode.value for mode in Mode], help="an event for each hit (trace), how "
+                       "often each is hit, latencies of calls, the distribution of an argument, stacks")  # fmt: skip
+    group.add_argument("--filter", default="", metavar="EXPR", help="only what it holds for: 'count > 0x1000 && comm "
+                       "!= \"sh\"'; names are arguments, pid, tid, uid, comm")  # fmt: skip
+    group.add_argument("--value", default="", metavar="ARG", help="dist: of which argument; retval is what is returned")
+    group.add_argument("--string", action="append", default=[], metavar="ARG", help="this argument is the address of a "
+                       "string, though nothing says so; repeatable")  # fmt: skip
+    group.add_argument("--hot", action="store_true", help="attach however often the points are hit")
+    group.add_argument("--slower-than", type=span, default=0, metavar="TIME", help="latency: an event for each call "
+                       "that takes longer (10ms)")  # fmt: skip
+
+
+def span(text: str) -> int:
+    """A time in ns. Raises ArgumentTypeError."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(ns|us|ms|s)", text.strip())
+    found = round(float(match[1]) * {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}[match[2]]) if match else 0
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 10ms, 250us or 1.5s")
+    return found
+
+
+def probing_from(tool: Tool, args: argparse.Namespace) -> Probing | None:
+    """What is asked for; None for a tool that has attach points of its own. Raises UsageError."""
+    from ebtop.probing.filter import FilterError, parse
+    from ebtop.probing.plan import Mode, Probing
+
+    given = {"-p": args.point, "--mode": args.mode, "--filter": args.filter, "--value": args.value,
+             "--slower-than": args.slower_than, "--string": args.string, "--hot": args.hot}  # fmt: skip
+    if tool.make is None:
+        if wrong := [name for name, value in given.items() if value]:
+            raise UsageError(f"{wrong[0]}: {tool.name} has attach points of its own")
+        return None
+    if not args.point:
+        raise UsageError(f"{tool.name} needs attach points: -p KIND:NAME (ebtop probes lists them)")
+    try:
+        parse(args.filter)
+    except FilterError as error:
+        raise UsageError(f"--filter: {error}") from error
+    mode = Mode(args.mode or ("latency" if args.slower_than else "trace"))
+    points = tuple(map(_from_here, args.point))
+    return Probing(points, mode, args.filter, args.value, args.slower_than, tuple(args.string), args.hot)
+
+
+def probing_for(tools: Sequence[Tool], args: argparse.Namespace) -> Probing | None:
+    """What is asked for of the one among several tools that it is for. Raises UsageError."""
+    made = next((tool for tool in tools if tool.make is not None), None)
+    if made is None and tools:
+        return probing_from(tools[0], args)  # which says what was given in vain
+    return probing_from(made, args) if made else None
+
+
+def _from_here(point: str) -> str:
+    """A relative path in it begins here, wherever capture is."""
+    kind, colon, rest = point.partition(":")
+    path, more, name = rest.partition(":")
+    return f"{kind}{colon}{Path.cwd() / path}{more}{name}" if more and "/" in path and kind in _OF_FILES else point
 
 
 def way_to_attach(word: str) -> str:

@@ -20,15 +20,20 @@ class Attach(StrEnum):
     KPROBE = "kprobe"
     KRETPROBE = "kretprobe"
     PERF_EVENT = "perf_event"
+    UPROBE = "uprobe"
+    URETPROBE = "uretprobe"
+    COUNTED = "counted"  # every so many of an event that the kernel or the CPU counts: "software:page-faults:100"
+    TIMED = "timed"  # by the clock, on every CPU or ("interval:s:1") on one
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
     """An attach point: `kind:target`, and the function of the C program that runs there.
 
-    `optional` probes may be missing (creat(2) does not exist on arm64) without failing their alternative. A function
-    that `stands_in_for` another of its alternative does the same as that one, at the same place, and does it twice if
-    need be: what one of them misses is lost only if the other misses it, too.
+    `optional` probes may be missing (creat(2) does not exist on arm64) without failing their alternative; those of one
+    `pair` are attached both or not at all. A function that `stands_in_for` another of its alternative does the same as
+    that one, at the same place, and does it twice if need be: what one of them misses is lost only if the other misses
+    it, too.
     """
 
     kind: Attach
@@ -36,8 +41,11 @@ class Probe:
     function: str
     optional: bool = False
     stands_in_for: str = ""
+    pair: str = ""
 
     def __str__(self) -> str:
+        if self.kind in {Attach.COUNTED, Attach.TIMED}:
+            return self.target
         return f"{self.kind}:{self.target}"
 
 

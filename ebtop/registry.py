@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
 import ebtop.tools
 from ebtop.near import near
+from ebtop.probing.plan import Plan
 from ebtop.tool import Tool
 
 
@@ -54,3 +56,21 @@ def find(name: str) -> Tool:
         if bad.name == name:
             raise LookupError(f"tool {name!r} is broken: {bad.error}")
     raise LookupError(f"no tool {name!r}{near(name, [t.name for t in tools()])}")
+
+
+def made(plan: Plan) -> Tool:
+    """The tool that a plan describes. Raises LookupError where there is no such tool, ValueError for another's plan, or
+    one that cannot be."""
+    static = find(plan.tool)
+    if static.make is None:
+        raise ValueError(f"{static.name} is made by no plan")
+    return static.make(static, plan)
+
+
+def as_planned(plans: Iterable[Plan]) -> tuple[Tool, ...]:
+    """All tools, those that plans describe as these make them. Raises ValueError for a plan that cannot be."""
+    known = {tool.name: tool for tool in tools()}
+    for plan in plans:
+        if plan.tool in known:
+            known[plan.tool] = made(plan)
+    return tuple(known.values())

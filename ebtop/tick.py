@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ebtop.attachpoint import Point
+from ebtop.probing.plan import Plan, Probing
 from ebtop.tool import Batch, Names
 
 
@@ -234,7 +235,7 @@ class FoundPoints:
     problem: str = ""
 
 
-Message = Tick | ToolState | Vitals | ProcessDetails | FoundPoints | Notice | Gone | Past
+Message = Tick | ToolState | Vitals | ProcessDetails | FoundPoints | Notice | Gone | Past | Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,10 +260,11 @@ class Focus:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Start a tool with its options' values."""
+    """Start a tool with its options' values. `probing` is what is asked of one that is made by a plan."""
 
     tool: str
     options: Mapping[str, int] = field(default_factory=dict)
+    probing: Probing | None = None
 
 
 @dataclass(frozen=True, slots=True)

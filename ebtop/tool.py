@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ from ebtop.probe import Attach as Attach
 from ebtop.probe import Probe as Probe
 from ebtop.probe import Slot as Slot
 from ebtop.probe import probes_of as probes_of
+
+if TYPE_CHECKING:
+    from ebtop.probing.plan import Plan, Site
 
 Batch = npt.NDArray[np.void]
 """A one-dimensional structured array; its fields are those of the C struct. `ts` is Unix time in ns (u8)."""
@@ -41,6 +44,11 @@ class Kind(StrEnum):
     HISTOGRAM = "histogram"
     STACKS = "stacks"
     PROCESSES = "processes"  # Tick.rows: a row for each process, with what it did in the interval
+    COUNTS = "counts"  # Tick.rows: a row for each of what is counted, with how often it was in the interval
+
+
+OF_ROWS = frozenset({Kind.PROCESSES, Kind.COUNTS})
+"""Those that have all of their data in Tick.rows."""
 
 
 class Type(StrEnum):
@@ -165,9 +173,14 @@ class Tool:
     group_by: str = ""  # the column that `g` groups by first
     buckets: Buckets | None = None
     histogram_map: str = ""  # a pair of maps NAME_0 and NAME_1, read and emptied in turn
+    histogram_parts: tuple[str, ...] = ()  # names of `probe` in the keys of the map: histograms of each, too
+    stack_map: str = ""  # a pair of maps likewise, of how often each stack was seen: Tick.stacks
+    count_map: str = ""  # a per-CPU array of u64 that grow: Tick.rows of what each grew by, and its number as `probe`
     options: tuple[Option, ...] = ()
     defines: Mapping[str, int] = field(default_factory=dict)
     perf_buffer_defines: Mapping[str, int] = field(default_factory=dict)  # over `defines`, where there is no ring
+    headers: Mapping[str, str] = field(default_factory=dict)  # of its program, by name, that are made and no files
+    sites: Mapping[str, Sequence[Site]] = field(default_factory=dict)  # where user probes are, by their function
     row_key: str = ""  # the field by which a late row finds its event: an id that both records carry
     gauge_maps: tuple[str, ...] = ()  # per-CPU arrays of one u64 that grows: Tick.gauges of their names
     digests: tuple[Digest, ...] = ()
@@ -176,6 +189,7 @@ class Tool:
         ""  # a column of ids (Type.FLAGS): the events of one are the life of one thing, from its first to its last
     )
     stacks: bool = False  # its events can carry the stack that led to each, where the user asks for it
+    make: Callable[[Tool, Plan], Tool] | None = None  # what it is depends on what is asked for; this is what all share
 
     def column(self, key: str) -> Column | None:
         """The column of that key, if any."""

@@ -28,7 +28,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ebtop.capture.bpfsyscall import ITER, RAW_TP, attach_iterator, attach_typed, load_typed
+from ebtop.capture.bpfsyscall import (
+    FENTRY,
+    FEXIT,
+    ITER,
+    KPROBE,
+    RAW_TP,
+    UPROBE_MULTI,
+    attach_iterator,
+    attach_typed,
+    load_typed,
+)
 from ebtop.probe import Attach, Probe
 
 _PLACES = (
@@ -45,10 +55,11 @@ PACKAGES = (
 # Numbers of the kernel (enum bpf_prog_type; PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK).
 _PROGRAM_TYPES = {
     Attach.KPROBE: 2, Attach.KRETPROBE: 2, Attach.TRACEPOINT: 5, Attach.PERF_EVENT: 7, Attach.RAW_TRACEPOINT: 17,
-    Attach.FENTRY: 26, Attach.FEXIT: 26,
+    Attach.FENTRY: 26, Attach.FEXIT: 26, Attach.UPROBE: 2, Attach.URETPROBE: 2, Attach.COUNTED: 7, Attach.TIMED: 7,
 }  # fmt: skip
 _SOFTWARE, _CPU_CLOCK = 1, 0
-_TYPED = {Attach.TP_BTF: RAW_TP, Attach.ITER: ITER}
+_TYPED = frozenset({Attach.TP_BTF, Attach.ITER})
+_TYPES_OF = {Attach.TP_BTF: RAW_TP, Attach.ITER: ITER, Attach.FENTRY: FENTRY, Attach.FEXIT: FEXIT}
 _TRAMPOLINES = {Attach.FENTRY: b"kfunc__", Attach.FEXIT: b"kretfunc__"}
 _CALLS = (
     "bpf_num_functions", "bpf_function_name", "bpf_function_start", "bpf_function_size", "bpf_module_license",
@@ -90,24 +101,32 @@ class Compiled:
     def load(self, probe: Probe, type_id: int = 0) -> int:
         """Have the kernel check and load the probe's function: its descriptor. One for tp_btf or an iterator is loaded
         for that type id, by ourselves, as bcc does not know these kinds. Raises BccError."""
-        if probe.kind in _TYPED:
-            return self._load_typed(probe, type_id)
+        if probe.kind in _TYPED or type_id:
+            return self._load_typed(probe, type_id, _TYPES_OF[probe.kind])
         try:
             return int(self._module.load_func(self._name(probe), _PROGRAM_TYPES[probe.kind]).fd)
         except Exception as error:  # bcc raises plain Exception
             # bcc tells root, too, to become root; the kernel's own words follow on stderr
             raise BccError(str(error).replace("Need super-user privileges to run", "not permitted")) from error
 
-    def _load_typed(self, probe: Probe, type_id: int) -> int:
-        module, name = self._module.module, probe.function.encode()
+    def load_for_links(self, probe: Probe) -> int:
+        """The same for user functions that one link is to attach it to, where the kernel has such links. Raises
+        BccError."""
+        return self._load_as(probe, 0, UPROBE_MULTI, kind=KPROBE, told=False)
+
+    def _load_typed(self, probe: Probe, type_id: int, where: int) -> int:
         if not type_id:
             raise BccError(f"this kernel's BTF has no {probe}")
+        return self._load_as(probe, type_id, where)
+
+    def _load_as(self, probe: Probe, type_id: int, where: int, **how: Any) -> int:
+        module, name = self._module.module, probe.function.encode()
         start, size = self._lib.bpf_function_start(module, name), self._lib.bpf_function_size(module, name)
         if not start:
             raise BccError(f"the program has no function for {probe}")
         licence = self._lib.bpf_module_license(module)
         try:
-            return load_typed(probe.function, ctypes.string_at(start, size), licence, type_id, _TYPED[probe.kind])
+            return load_typed(probe.function, ctypes.string_at(start, size), licence, type_id, where, **how)
         except OSError as error:
             raise BccError(str(error.strerror)) from error
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import platform
 import struct
+from collections.abc import Sequence
 
 _NUMBERS = {"x86_64": (321, 298), "aarch64": (280, 241)}
 SYS_BPF, SYS_PERF = _NUMBERS.get(platform.machine(), (0, 0))
@@ -14,10 +16,14 @@ libc.syscall.restype = ctypes.c_long
 
 
 _PROG_LOAD, _RAW_TRACEPOINT_OPEN, _LINK_CREATE, _ITER_CREATE = 5, 17, 28, 33
-_TRACING = 26  # enum bpf_prog_type
-RAW_TP, FENTRY, ITER = 23, 24, 28
+KPROBE, _TRACING = 2, 26  # enum bpf_prog_type
+RAW_TP, FENTRY, FEXIT, ITER, UPROBE_MULTI = 23, 24, 25, 28, 48
 """Of enum bpf_attach_type: where a typed program can run."""
 _LOG = 1 << 18
+_DISABLED, _FREQUENCY = 1, 1 << 10
+"""Bits of struct perf_event_attr."""
+_ENABLE, _SET_BPF = 0x2400, 0x40042408
+"""PERF_EVENT_IOC_ENABLE, PERF_EVENT_IOC_SET_BPF."""
 
 
 def bpf(command: int, attr: bytes | bytearray) -> int:
@@ -31,15 +37,17 @@ def bpf(command: int, attr: bytes | bytearray) -> int:
 
 
 def load_typed(
-    name: str, instructions: bytes, licence: bytes, type_id: int, where: int = RAW_TP, *, told: bool = True
-) -> int:
-    """Load a program for the tracepoint, the iterator or the function of that type id: its descriptor. Raises OSError,
-    the verifier's words being on stderr if they are to be `told`."""
+    name: str, instructions: bytes, licence: bytes, type_id: int, where: int = RAW_TP, *, kind: int = _TRACING,
+    told: bool = True,
+) -> int:  # fmt: skip
+    """Load a program for the tracepoint, the iterator or the function of that type id, or one of another kind that
+    needs to say where it will run: its descriptor. Raises OSError, the verifier's words being on stderr if they are to
+    be `told`."""
     code, words = ctypes.create_string_buffer(instructions, len(instructions)), ctypes.create_string_buffer(licence)
     log = ctypes.create_string_buffer(_LOG)
     for level in (0, 1) if told else (0,):  # the log costs, and is wanted only when it fails
         logs = (level, _LOG if level else 0, ctypes.addressof(log) if level else 0)
-        attr = struct.pack("<IIQQIIQII16sII", _TRACING, len(instructions) // 8, ctypes.addressof(code),
+        attr = struct.pack("<IIQQIIQII16sII", kind, len(instructions) // 8, ctypes.addressof(code),
                            ctypes.addressof(words), *logs, 0, 0, name.encode()[:15], 0, where)  # fmt: skip
         attr += bytes(108 - len(attr)) + struct.pack("<I", type_id)
         try:
@@ -76,12 +84,43 @@ def iterate(link: int) -> int:
     return fd
 
 
-def perf_event(kind: int, config: int, cpu: int = 0, period: int = 1 << 30) -> int:
-    """A perf event of everything on a CPU, off as yet (struct perf_event_attr): a descriptor. Raises OSError."""
-    size, disabled = 112, 1
-    attr = struct.pack("<IIQQQQQ", kind, size, config, period, 0, 0, disabled).ljust(size, b"\0")
+def attach_uprobes(program: int, path: str, offsets: Sequence[int], counters: Sequence[int], *, returns: bool) -> int:
+    """One link to many places of a file (Linux 6.6): a descriptor. Raises OSError."""
+    count = len(offsets)
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    places, counted = (ctypes.c_uint64 * count)(*offsets), (ctypes.c_uint64 * count)(*counters)
+    where = [ctypes.addressof(each) for each in (name, places)] + [ctypes.addressof(counted) if any(counters) else 0, 0]
+    attr = struct.pack("<IIIIQQQQIII", program, 0, UPROBE_MULTI, 0, *where, count, int(returns), 0)
+    fd = bpf(_LINK_CREATE, attr)
+    os.set_inheritable(fd, False)
+    return fd
+
+
+def perf_event(kind: int, config: int, cpu: int = 0, period: int = 1 << 30, *, hertz: bool = False) -> int:
+    """A perf event of everything on a CPU, off as yet (struct perf_event_attr): a descriptor. The period is that of
+    what is counted, or with `hertz` how often a second. Raises OSError."""
+    return _opened(kind, config, (period, 0, 0, _DISABLED | (_FREQUENCY if hertz else 0)), cpu=cpu)
+
+
+def uprobe_event(kind: int, path: str, offset: int, config: int) -> int:
+    """A perf event of the uprobe PMU, whose number `kind` is: a descriptor. Raises OSError."""
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    return _opened(kind, config, (0, 0, 0, _DISABLED), (ctypes.addressof(name), offset))
+
+
+def _opened(
+    kind: int, config: int, period: tuple[int, int, int, int], more: tuple[int, int] = (0, 0), cpu: int = 0
+) -> int:
+    size = 112
+    attr = struct.pack("<IIQQQQQIIQQ", kind, size, config, *period, 0, 0, *more).ljust(size, b"\0")
     fd = int(libc.syscall(SYS_PERF, ctypes.create_string_buffer(attr, size), -1, cpu, -1, 8))  # PERF_FLAG_FD_CLOEXEC
     if fd < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     return fd
+
+
+def run_at(event: int, program: int) -> None:
+    """Have a program run at a perf event, and switch it on. Raises OSError."""
+    fcntl.ioctl(event, _SET_BPF, program)
+    fcntl.ioctl(event, _ENABLE, 0)

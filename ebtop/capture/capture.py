@@ -13,27 +13,30 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from queue import Empty, Queue
 
 from ebtop import capability, registry
 from ebtop.arena import ArenaWriter, Descriptors
-from ebtop.capture import kerneltypes, private, statistics, tracefs
-from ebtop.capture.commands import check, chosen_options
+from ebtop.capture import kerneltypes, making, private, statistics, tracefs
+from ebtop.capture.commands import check, chosen_options, chosen_slots
 from ebtop.capture.compiler import Compilers
 from ebtop.capture.distroheaders import REMEDY
-from ebtop.capture.focusmaps import FocusError, FocusMaps
+from ebtop.capture.focusmaps import FOLLOW_SLOTS, FocusError, FocusMaps
 from ebtop.capture.identities import KnownIdentities
 from ebtop.capture.loader import Loaded, Request, online_cpus
+from ebtop.capture.making import Makings
+from ebtop.capture.pointplans import PlanError
 from ebtop.capture.points.finder import Finder
 from ebtop.capture.program import Program
-from ebtop.capture.requests import FOLLOW_SLOTS, given_defines, program_request, stacks_request
+from ebtop.capture.requests import given_defines, program_request, stacks_request, walks_stacks
 from ebtop.capture.running import Running, StartError, start
+from ebtop.capture.stackswitch import StackSwitch
 from ebtop.capture.stopwatch import Stopwatch
 from ebtop.capture.vitals import OwnCost, vitals
 from ebtop.memory import settle
 from ebtop.namespaces import nested_pids
+from ebtop.probing.plan import Plan, Probing
 from ebtop.resolve.symbols import Symbolizer
 from ebtop.source.settings import Settings
 from ebtop.source.wire import CommandReader, WireError, Writer
@@ -54,13 +57,14 @@ from ebtop.tick import (
     ToolState,
     Unload,
 )
-from ebtop.tool import Kind, Slot, Tool
+from ebtop.tool import Kind, Slot, Tool, probes_of
 
 _FIRST_TICK_S = 0.03
 _MOST_WAITING = 256
 """Commands; whoever sends faster has to wait."""
 _STACKS_OF = "stacks of "
 """What a tool's programs are called that walk stacks."""
+_TRIAL = "trial"
 _FOLLOW = "focus"
 """The program that keeps descendants in focus; it belongs to no tool."""
 
@@ -84,8 +88,10 @@ class Capture:
         self._finder = Finder(self._output.send)
         self._running: dict[str, Running] = {}
         self._loading: dict[str, Program] = {}
-        self._stacks: set[str] = set()  # tools whose events are to carry their stacks, perhaps not running yet
+        self._stacks = StackSwitch(self._output.send, self._ask_stacks, self._symbols)
         self._options: dict[str, dict[str, int]] = {}
+        self._makings = Makings()
+        self._tried: Loaded | None = None
         self._following: Loaded | None = None
         self._stopping = False
         self._reason = ""
@@ -182,7 +188,7 @@ class Capture:
             case FindPoints():
                 self._finder.ask(command)
             case TakeStacks():
-                yield from self._take_stacks(command)
+                yield from self._stacks.take(command, self._running.get(command.tool))
             case Stop():
                 self._stopping = True
 
@@ -197,30 +203,46 @@ class Capture:
         if not self._kernel.headers:
             yield self._failed(command.tool, self._kernel.why, REMEDY)
             return
+        if tool.make is not None:
+            try:
+                plan = self._makings.make(tool.name, command.probing)
+                self._try(plan, command.probing)
+            except PlanError as error:
+                if error.usage:
+                    yield Notice(str(error), error=True)
+                yield self._failed(command.tool, str(error), error.remedy, error.tried)
+                return
+            tool = self._makings.find(tool.name)
+            yield plan
         try:
             options = self._options[tool.name] = chosen_options(tool, command.options)
         except ValueError as error:
             yield self._failed(command.tool, str(error), "")
             return
-        self._ask(tool.name, tool, self._slots(tool), options)
+        self._ask(tool.name, tool, chosen_slots(tool, self._settings.attach), options)
         yield ToolState(tool.name, Phase.LOADING)
 
-    def _slots(self, tool: Tool) -> tuple[Slot, ...]:
-        wanted = self._settings.attach
-        if not wanted:
-            return tool.slots
-        return tuple(
-            Slot(
-                s.name,
-                tuple(a for a in s.alternatives if any(wanted in {p.kind, p.function} for p in a)) or s.alternatives,
-            )
-            for s in tool.slots
-        )
+    def _try(self, plan: Plan, asked: Probing | None) -> None:
+        """Raises PlanError where the points are hit more often than anyone would want without knowing it."""
+        if asked is None or asked.hot:
+            return
+        tool = making.trial(plan)
+        self._ask(_TRIAL, tool, tool.slots, {})
+        while _TRIAL in self._loading:
+            self._wait_for_compilers()
+        loaded, self._tried = self._tried, None
+        if loaded is not None and not loaded.error:  # else what follows fails for the same reason, and says it
+            making.judge(plan, loaded, focused=self._focus.focus != Focus())
 
     def _ask(self, name: str, tool: Tool | None, slots: tuple[Slot, ...], options: dict[str, int]) -> None:
-        program, shared = self._program(name, tool), self._focus.shared
-        given, stacks = given_defines(self._symbols, tool, options), name in self._stacks
-        self._hand_over(name, program, program_request(program, slots, given, self._kernel, shared, stacks), shared)
+        program, shared = self._program(tool.name if tool else name, tool), self._focus.shared
+        given, types = given_defines(self._symbols, tool, options), self._types(slots)
+        stacks = name in self._stacks.wanted or (tool is not None and walks_stacks(tool))
+        request = program_request(name, program, slots, given, self._kernel, types, shared, stacks)
+        self._hand_over(name, program, request, shared)
+
+    def _types(self, slots: tuple[Slot, ...]) -> dict[str, int]:
+        return self._kernel.of(probes_of(slots)) | self._makings.types(probes_of(slots))
 
     def _program(self, name: str, tool: Tool | None) -> Program:
         return Program(name, tool, len(online_cpus()), self._settings.perf_buffer)
@@ -239,21 +261,6 @@ class Capture:
             given = given_defines(self._symbols, tool, self._options[tool.name])
             self._hand_over(name, program, *stacks_request(name, program, running, given, self._kernel))
 
-    def _built_stacks(self, name: str, program: Program, loaded: Loaded) -> None:
-        running = self._running.get(name)
-        error = loaded.error
-        if running is None or error:
-            loaded.close()
-        else:
-            running.go_on_in(loaded)
-            self._switch_stacks(running, on=name in self._stacks)
-            self._symbols.learn_running()
-        if error:
-            self._stacks.discard(name)
-            self._output.send(Notice(f"stacks of {name} cannot be taken: {program.locate(error)}", error=True))
-        if running:
-            self._output.send(running.state)
-
     def _exclude_ourselves(self) -> None:
         if nested_pids():
             return  # the host's processes of these numbers are others
@@ -263,16 +270,21 @@ class Capture:
         """Take over a program; did a tool start with it?"""
         program = self._loading.pop(name)
         self._exclude_ourselves()
+        if name == _TRIAL:
+            self._tried = loaded
+            return False
         if name == _FOLLOW:
             self._following = loaded
             if loaded.error:
                 self._output.send(Notice(f"children cannot be followed: {program.locate(loaded.error)}", error=True))
             return False
         if name.startswith(_STACKS_OF):
-            self._built_stacks(name.removeprefix(_STACKS_OF), program, loaded)
+            tool_name = name.removeprefix(_STACKS_OF)
+            self._stacks.built(tool_name, self._running.get(tool_name), program, loaded)
             return False
-        tool = registry.find(name)
+        tool = program.tool or registry.find(name)
         tried = tuple(Attempt(probe, program.locate(error)) for probe, error in loaded.tried)
+        tried = (*self._makings.left_out(name), *tried)
         if loaded.error:
             loaded.close()
             self._output.send(self._failed(name, program.locate(loaded.error), self._remedy(), tried))
@@ -288,40 +300,10 @@ class Capture:
         running.tracer.watch(self._poll)
         self._stopwatch.soon()
         self._running[name] = running
-        if name in self._stacks:
-            self._want_stacks(running, on=True)
+        if name in self._stacks.wanted and tool.stacks:
+            self._stacks.want(running, on=True)
         self._output.send(running.state)
         return True
-
-    def _want_stacks(self, running: Running, *, on: bool) -> bool:
-        """At once, or (False) as soon as there are programs that walk them."""
-        if on and not running.walks_stacks:
-            self._ask_stacks(running)
-            return False
-        self._switch_stacks(running, on=on)
-        if on:
-            self._symbols.learn_running()
-        return True
-
-    def _take_stacks(self, command: TakeStacks) -> Iterator[Message]:
-        """Switch them for a tool that runs; for one that does not yet it is remembered."""
-        try:
-            tool = registry.find(command.tool)
-        except LookupError as error:
-            yield Notice(str(error), error=True)
-            return
-        if not tool.stacks:
-            yield Notice(f"the data of {tool.name} carry no stacks of events", error=True)
-            return
-        (self._stacks.add if command.on else self._stacks.discard)(tool.name)
-        running = self._running.get(tool.name)
-        if running and self._want_stacks(running, on=command.on):
-            yield running.state
-
-    @staticmethod
-    def _switch_stacks(running: Running, *, on: bool) -> None:
-        running.tracer.take_stacks(on)
-        running.state = replace(running.state, stacks=on)
 
     def _remedy(self) -> str:
         refusal = capability.perf_refusal(capability.paranoid())

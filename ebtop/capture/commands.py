@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from ebtop.probing.plan import MOST_POINTS, Probing
 from ebtop.source.wire import WireError
 from ebtop.tick import Command, FindPoints, Focus, Load, Resolve, SetFocus, TakeStacks, Unload
-from ebtop.tool import Tool
+from ebtop.tool import Slot, Tool
 
 _MOST_PID = 1 << 22
 """PID_MAX_LIMIT of Linux include/linux/threads.h."""
@@ -23,8 +24,10 @@ def check(command: Command) -> None:
     Whether there is such a tool, process or control group is for whoever obeys it to say.
     """
     match command:
-        case Load(tool=name, options=options):
+        case Load(tool=name, options=options, probing=probing):
             _require(len(name) <= _MOST_NAME and len(options) <= _MOST_OPTIONS, "a tool's name or options")
+            if probing is not None:
+                _check_probing(probing)
         case Unload(tool=name) | TakeStacks(tool=name):
             _require(len(name) <= _MOST_NAME, "a tool's name")
         case Resolve(pid=pid):
@@ -33,6 +36,15 @@ def check(command: Command) -> None:
             _require(len(pattern) <= _MOST_PATH, "a pattern")
         case SetFocus(focus=focus):
             _check_focus(focus)
+
+
+def _check_probing(probing: Probing) -> None:
+    _require(0 < len(probing.points) <= MOST_POINTS, "attach points")
+    _require(all(0 < len(text) <= _MOST_PATH for text in probing.points), "an attach point")
+    _require(len(probing.filter) <= _MOST_PATH and len(probing.value) <= _MOST_NAME, "a filter or value")
+    _require(0 <= probing.slower_than_ns < 1 << 62, "a time")
+    strings = probing.strings
+    _require(len(strings) <= _MOST_OPTIONS and all(len(name) <= _MOST_NAME for name in strings), "strings")
 
 
 def _check_focus(focus: Focus) -> None:
@@ -65,3 +77,16 @@ def chosen_options(tool: Tool, given: Mapping[str, int]) -> dict[str, int]:
             raise ValueError(f"{option.name} must be between {option.minimum} and {option.maximum}, not {value}")
         options[option.name] = value
     return options
+
+
+def chosen_slots(tool: Tool, wanted: str) -> tuple[Slot, ...]:
+    """A tool's slots with only those alternatives that use a kind of probe, or a function, in slots that have some."""
+    if not wanted:
+        return tool.slots
+    return tuple(
+        Slot(
+            s.name,
+            tuple(a for a in s.alternatives if any(wanted in {p.kind, p.function} for p in a)) or s.alternatives,
+        )
+        for s in tool.slots
+    )

@@ -92,13 +92,24 @@ class EventStacks:
             size += sum(map(len, texts))
         return dict(zip(eventstack.DOMAINS, (user, kernel), strict=True)), dropped
 
-    def _texts(self, record: _Record) -> tuple[str, str]:
+    def frames(self, batches: Iterable[Batch]) -> Iterator[tuple[int, tuple[Frame, ...]]]:
+        """Each stack that was told: its id, and its frames, root first."""
+        for record in _records(batches):
+            user, kernel, whole = self._frames(record)
+            outermost = [] if whole else [Frame(CUT, "", kernel=False)]
+            yield record.id, tuple(reversed([*kernel, *user, *outermost]))
+
+    def _frames(self, record: _Record) -> tuple[list[Frame], list[Frame], bool]:
+        """The program's and the kernel's, innermost first, and whether the former are all."""
         told, whole = self._user.frames(record.user())
-        frames = self._namer.symbols.user(record.pid, told) if told else []
+        user = self._namer.symbols.user(record.pid, told) if told else []
         kernel = self._namer.kernel(record.kernel)
+        return user, list(dropwhile(lambda frame: _TRACING.match(frame.name), kernel)), whole
+
+    def _texts(self, record: _Record) -> tuple[str, str]:
+        frames, kernel, whole = self._frames(record)
         functions = [*map(function, frames)] + ([] if whole else [CUT])
-        what_happened = dropwhile(lambda frame: _TRACING.match(frame.name), kernel)
-        texts = _written(functions), _written([*map(function, what_happened)])
+        texts = _written(functions), _written([*map(function, kernel)])
         if all(frame.name != UNKNOWN and frame.module != JIT for frame in frames):  # else it may be known better later
             self._known.put(record.id, texts, sum(map(len, texts)) + 200)
         return texts

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from ebtop.capture import bpfcall
 from ebtop.tick import Focus
+from ebtop.tool import Attach, Probe, Slot
 
 MOST_PIDS = 65536
 MOST_COMMS = 4
@@ -19,6 +20,11 @@ _BY_PID, _BY_UID, _BY_CGROUP, _BY_COMM = 1, 2, 4, 8
 _RULE = "<IIQII4I64s"
 _KEY = struct.pack("<I", 0)
 _ONE = struct.pack("<I", 1)
+FOLLOW_SLOTS = (
+    Slot("fork", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_fork", "follow_fork"),),)),
+    Slot("exit", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_exit", "forget_exit"),),)),
+)
+"""Of bpf/focus.c, which keeps descendants in focus."""
 
 
 class FocusError(Exception):

@@ -6,20 +6,23 @@ each on a sequenced-packet socket, with the file descriptors beside them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Self
 
 from ebtop import capability
-from ebtop.capture import bcclib
+from ebtop.capture import bcclib, perfevents
 from ebtop.capture.bcclib import Bcc, BccError, Compiled
 from ebtop.probe import Attach, Probe
+from ebtop.probing.plan import Site
 
 STACKS = "STACKS"
 """The define with which programs walk stacks (bpf/include/stacks.h)."""
@@ -33,8 +36,9 @@ MESSAGE = 1 << 18
 
 @dataclass(frozen=True)
 class Request:
-    """What to build: a program's text and defines, its slots, the maps that are there, and the type ids of tracepoints
-    and iterators by their probe. What is not to `attach` is loaded only: other programs go on in it."""
+    """What to build: a program's text and defines, its slots, the maps that are there; by their probe the type ids of
+    what has some, and by their function the sites (path, offset, counter) of user probes. What is not to `attach` is
+    loaded only: other programs go on in it."""
 
     name: str
     text: str
@@ -45,25 +49,36 @@ class Request:
     attach: bool = True
     frequency: int = 99
     types: dict[str, int] = field(default_factory=dict)
+    sites: dict[str, list[Site]] = field(default_factory=dict)
 
     def encode(self) -> bytes:
         """As JSON."""
         slots = [
-            [name, [[[p.kind.value, p.target, p.function, p.optional] for p in alt] for alt in alternatives]]
+            [
+                name,
+                [
+                    [[p.kind.value, p.target, p.function, p.optional, p.stands_in_for, p.pair] for p in alt]
+                    for alt in alternatives
+                ],
+            ]
             for name, alternatives in self.slots
         ]
         head = [self.name, self.text, slots, self.defines, self.headers]
-        return json.dumps([*head, self.shared, self.attach, self.frequency, self.types]).encode()
+        return json.dumps([*head, self.shared, self.attach, self.frequency, self.types, self.sites]).encode()
 
     @classmethod
     def decode(cls, raw: bytes) -> Request:
         """From JSON."""
-        name, text, slots, defines, headers, shared, attach, frequency, types = json.loads(raw)
+        name, text, slots, defines, headers, shared, attach, frequency, types, sites = json.loads(raw)
         decoded = [
-            (slot, [[Probe(Attach(p[0]), p[1], p[2], p[3]) for p in alt] for alt in alternatives])
-            for slot, alternatives in slots
+            (slot, [[Probe(Attach(p[0]), *p[1:]) for p in alt] for alt in alternatives]) for slot, alternatives in slots
         ]
-        return cls(name, text, decoded, defines, headers, shared, attach, frequency, types)
+        located = {function: [Site(*site) for site in of] for function, of in sites.items()}
+        return cls(name, text, decoded, defines, headers, shared, attach, frequency, types, located)
+
+
+def _plain(probe: Probe) -> list[object]:
+    return [probe.kind.value, probe.target, probe.function, probe.optional, probe.stands_in_for, probe.pair]
 
 
 @dataclass
@@ -84,6 +99,10 @@ class Loaded:
         """Let go of every descriptor."""
         for fd in [*self.maps.values(), *self.programs.values(), *self.attachments]:
             os.close(fd)
+
+
+_BY_SITE = frozenset({Attach.UPROBE, Attach.URETPROBE})
+_BY_EVENT = {Attach.COUNTED: perfevents.open_counted, Attach.TIMED: perfevents.open_timed}
 
 
 class _Complaints:
@@ -187,13 +206,13 @@ class Builder:
     def _alternative(self, module: Compiled, probes: Sequence[Probe]) -> bool:
         attached: list[int] = []
         names: list[str] = []
-        for probe in probes:
-            error = self._attach(module, probe, attached)
-            if not error:
-                names += [str(probe)] if str(probe) not in names else []  # one that stands in for another
-                continue
-            self.result.tried.append((str(probe), error))
-            if not probe.optional:
+        for _pair, together in groupby(probes, key=lambda probe: probe.pair or probe):
+            some = list(together)
+            fds: list[int] = []
+            if self._all_of(module, some, fds):
+                names += [name for name in map(str, some) if name not in names]  # some stand in for others
+            attached += fds
+            if not fds and not some[0].optional:
                 for fd in attached:
                     os.close(fd)
                 return False
@@ -201,18 +220,33 @@ class Builder:
         self.result.probes += names
         return bool(names)
 
+    def _all_of(self, module: Compiled, probes: Sequence[Probe], attached: list[int]) -> bool:
+        """Attach all of them or none."""
+        for probe in probes:
+            error = self._attach(module, probe, attached)
+            if error:
+                self.result.tried.append((str(probe), error))
+                for fd in attached:
+                    os.close(fd)
+                attached.clear()
+                return False
+        return True
+
     def _attach(self, module: Compiled, probe: Probe, attached: list[int]) -> str:
         """ "" when it worked, else why not."""
         complaints = _Complaints()
         error = ""
         with complaints:
             try:
-                program = module.load(probe, self._request.types.get(str(probe), 0))
-                fds = self._open(probe, program)
+                if probe.kind in _BY_SITE:
+                    program, fds = self._at_sites(module, probe)
+                else:
+                    program = module.load(probe, self._request.types.get(str(probe), 0))
+                    fds = self._open(probe, program)
             except BccError as failure:
                 error = str(failure)
         if error:
-            return f"{error}: {complaints.first('no reason given')}"
+            return ": ".join(filter(None, (error, complaints.first(""))))
         attached += [fd for fd in fds if fd >= 0]
         if any(fd < 0 for fd in fds):
             return complaints.first(f"cannot attach to {probe.target}")
@@ -224,7 +258,36 @@ class Builder:
             return []
         if probe.kind is Attach.PERF_EVENT:
             return [self._bcc.sample(program, self._request.frequency, cpu) for cpu in online_cpus()]
+        if probe.kind in _BY_EVENT:
+            return _all(_BY_EVENT[probe.kind](program, probe.target, online_cpus()))
         return [self._bcc.attach(probe, program)]
+
+    def _at_sites(self, module: Compiled, probe: Probe) -> tuple[int, list[int]]:
+        """A user function's program and attachments: by links, which close at once, where the kernel has them. Raises
+        BccError."""
+        sites, returns = self._request.sites[probe.function], probe.kind is Attach.URETPROBE
+        with contextlib.suppress(BccError):  # before Linux 6.6; whatever else it is, events fail of it too
+            program = module.load_for_links(probe)
+            with contextlib.ExitStack() as unless_linked:
+                unless_linked.callback(os.close, program)
+                fds = _all(perfevents.link_uprobes(program, sites, returns=returns))
+                unless_linked.pop_all()
+                return program, fds
+        program = module.load(probe)
+        return program, _all(perfevents.open_uprobes(program, sites, returns=returns))
+
+
+def _all(attachments: Iterator[int]) -> list[int]:
+    """All of them or none. Raises BccError."""
+    fds: list[int] = []
+    try:
+        for fd in attachments:
+            fds.append(fd)  # noqa: PERF402  those that came before an error are closed
+    except OSError as error:
+        for fd in fds:
+            os.close(fd)
+        raise BccError(f"cannot attach: {perfevents.why(error)}") from error
+    return fds
 
 
 def online_cpus() -> list[int]:

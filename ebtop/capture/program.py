@@ -61,6 +61,8 @@ class Program:
     def _source(self, name: str) -> str:
         if name == "streams.h":
             return stream_header(self.tool) if self.tool else ""
+        if self.tool and name in self.tool.headers:
+            return self.tool.headers[name]
         return (bpf_folder() / ("include" if name.endswith(".h") else "") / name).read_text()
 
     @cached_property

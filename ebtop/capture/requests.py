@@ -10,34 +10,40 @@ from ebtop.capture.program import Program
 from ebtop.capture.running import Running
 from ebtop.capture.tracer import GO_ON_IN, tool_defines
 from ebtop.resolve.symbols import Symbolizer
-from ebtop.tool import Attach, Probe, Slot, Tool, probes_of
+from ebtop.tool import Slot, Tool, probes_of
 
-FOLLOW_SLOTS = (
-    Slot("fork", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_fork", "follow_fork"),),)),
-    Slot("exit", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_exit", "forget_exit"),),)),
-)
-"""What keeps descendants in focus (bpf/focus.c)."""
+MOST_WALKING = 8
+"""Points of a made tool whose programs all walk stacks from the beginning: each takes the verifier a while."""
+
+
+def walks_stacks(tool: Tool) -> bool:
+    """Whether a tool's programs are built with the code that walks stacks though nobody has asked for any yet: stacks
+    are what it tells, or it was made from points whose programs cannot go on in others."""
+    return bool(tool.stack_map) or (tool.stacks and bool(tool.headers) and len(probes_of(tool.slots)) <= MOST_WALKING)
 
 
 def program_request(
+    name: str,
     program: Program,
     slots: Sequence[Slot],
     given: Mapping[str, int],
     kernel: Known,
+    types: Mapping[str, int],
     shared: Iterable[str],
     stacks: bool,
 ) -> Request:
-    """A program, attached. `given` are given_defines(); `stacks`: with the code that
-    walks stacks from the beginning."""
+    """A program, attached. `given` are given_defines(), `types` the type ids of its probes; `stacks`: with the code
+    that walks stacks from the beginning."""
     return Request(
-        name=program.name,
+        name=name,
         text=program.text,
         slots=[(slot.name, [list(a) for a in slot.alternatives]) for slot in slots],
         defines={**program.defines, **given, **({STACKS: 1} if stacks else {})},
         headers=kernel.headers,
         shared=list(shared),
         frequency=given.get("FREQUENCY", 0),
-        types=kernel.of(probes_of(slots)),
+        types=dict(types),
+        sites={function: list(sites) for function, sites in program.tool.sites.items()} if program.tool else {},
     )
 
 

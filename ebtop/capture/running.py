@@ -72,7 +72,7 @@ def start(
     program: Program, loaded: Loaded, state: ToolState, backlog: int, symbols: Symbolizer, identities: KnownIdentities
 ) -> Running:
     """Take over what was built for a tool. Raises StartError, after everything was let go of."""
-    tool = registry.find(state.tool)
+    tool = program.tool or registry.find(state.tool)
     try:
         tracer = Tracer(tool, program, loaded, backlog)
     except OSError as error:

@@ -10,12 +10,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ebtop.capture.countedstacks import CountedStacks
 from ebtop.capture.eventstacks import EventStacks
 from ebtop.capture.finish import distinct
 from ebtop.capture.gauges import Gauges
 from ebtop.capture.processes import Processes
 from ebtop.capture.stacks import StackNamer
 from ebtop.capture.tracer import NO_STACK, Tracer
+from ebtop.countrow import ROW
 from ebtop.resolve.symbols import Symbolizer
 from ebtop.tick import Histogram, Tick
 from ebtop.tool import Batch, Ring, text
@@ -72,6 +74,14 @@ def joined(batches: Sequence[Batch]) -> Iterator[Batch]:
         yield np.concatenate(small) if len(small) > 1 else small[0]
 
 
+def counted(counts: npt.NDArray[np.uint64]) -> Batch:
+    """A row for each that was counted at all."""
+    numbers = np.flatnonzero(counts)
+    rows = np.zeros(len(numbers), ROW)
+    rows["probe"], rows["count"] = numbers, counts[numbers]
+    return rows
+
+
 def directory_names(batches: Iterable[Batch]) -> dict[int, str]:
     """What struct dir_path (bpf/include/dir_path.h) says: id to path. A path that was cut begins with ".../"."""
     found = {}
@@ -106,6 +116,7 @@ class TickMaker:
         self._tracer, self._symbols, self._identities = tracer, symbols, identities
         self._namer = StackNamer(symbols)
         self._event_stacks = EventStacks(self._namer)
+        self._counted_stacks = CountedStacks()
         self._told_cgroups: set[int] = set()
         self._comms: OrderedDict[int, str] = OrderedDict()
         self._processes, self._gauges = processes, Gauges() if processes else None
@@ -114,6 +125,7 @@ class TickMaker:
         """Everything since the last call; `start` and `end` are Unix ns. What the programs cost was measured for the
         last `timed_s` seconds, if at all."""
         tool = self._tracer.tool
+        seen = self._tracer.seen.take() if self._tracer.seen else None  # before the stacks: each was told before
         taken = self._tracer.take(timed_s)
         draft = _Draft(Tick(tool.name, start, end, cost=taken.rate.over((end - start) / 1e9)))
         for ring in sorted(tool.rings, key=lambda ring: ring.role != "execs"):  # samples are named by what was started
@@ -125,6 +137,10 @@ class TickMaker:
                 self._add(draft, ring, batches)
         if self._processes:
             taken.cgroups.update(self._add_processes(draft, end))
+        if seen is not None:
+            self._count_stacks(draft, *seen)
+        if tool.count_map:
+            draft.tick = replace(draft.tick, rows=counted(self._tracer.counts()))
         self._name_cgroups(draft, taken.cgroups)
         histograms = self._histograms() if self._tracer.histograms else ()
         return replace(
@@ -142,7 +158,9 @@ class TickMaker:
 
     def _add(self, draft: _Draft, ring: Ring, batches: list[Batch]) -> None:
         role, _, domain = ring.role.partition(":")
-        if role == "names":
+        if role == "event stacks" and self._tracer.seen:
+            self._counted_stacks.learn(self._event_stacks.frames(batches))
+        elif role == "names":
             draft.names.setdefault(domain, {}).update(directory_names(batches))
         elif role == "event stacks":
             self._add_stacks(draft, batches)
@@ -165,6 +183,12 @@ class TickMaker:
         draft.names |= names
         draft.tick = replace(draft.tick, rows=rows, gauges=gauges | self._gauges.read() | self._tracer.gauges())
         return distinct(rows["cgroup"])
+
+    def _count_stacks(self, draft: _Draft, keys: npt.NDArray[np.void], counts: npt.NDArray[np.uint64]) -> None:
+        stacks, missing = self._counted_stacks.counted(keys, counts)
+        draft.tick = replace(draft.tick, stacks=stacks)
+        if missing:
+            draft.lost[NO_STACK] += missing
 
     def _add_stacks(self, draft: _Draft, batches: list[Batch]) -> None:
         told, dropped = self._event_stacks.named(batches)
@@ -197,6 +221,8 @@ class TickMaker:
             return ()
         made = self._grouped("all", np.zeros(len(keys), np.uint64), keys["bucket"], counts, buckets.count)
         made += self._grouped("pid", keys["pid"], keys["bucket"], counts, buckets.count)
+        if "probe" in (keys.dtype.names or ()):
+            made += self._grouped("probe", keys["probe"], keys["bucket"], counts, buckets.count)
         return tuple(made + self._grouped("cgroup", keys["cgroup"], keys["bucket"], counts, buckets.count))
 
     def _grouped(
@@ -213,6 +239,8 @@ class TickMaker:
     def _label(self, group: str, key: int) -> str:
         if group == "all":
             return "all"
+        if group == "probe":
+            return self._tracer.tool.histogram_parts[key]
         if group == "cgroup":
             return self._identities.cgroup(key) or f"cgroup {key}"
         name = self._identities.comm(key) or self._comms.get(key, "")

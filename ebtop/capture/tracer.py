@@ -9,14 +9,16 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ebtop.capture import bpfcall
 from ebtop.capture.finish import Finisher
-from ebtop.capture.histograms import HistogramMaps
+from ebtop.capture.histograms import STACK_KEY, HistogramMaps, PairedMaps
 from ebtop.capture.loader import Loaded, online_cpus
 from ebtop.capture.perfbuffer import PerfReader
 from ebtop.capture.program import Program, places
@@ -29,6 +31,7 @@ LOST = ("ring full", "map full", NO_STACK, "slot shared", "memory unreadable")
 """Names of struct counters' fields after `submitted` (bpf/include/counters.h)."""
 MOST_STREAMS = 8
 """How many numbers that has."""
+_AT_ONCE = 16
 BACKLOG, BUSY = "backlog full", "program was running"
 
 
@@ -96,11 +99,15 @@ class Tracer:
         self._timed_from, self._rate = (0, 0), Rate()
         self._missed = 0
         self._gauged: dict[str, int] = {}
+        self._counts: npt.NDArray[np.uint64] | None = None
         self._cpus = possible_cpus()
         self._stand_ins = {p.function: p.stands_in_for for p in probes_of(tool.slots) if p.stands_in_for}
         self._finisher = Finisher()
         self._readers = self._open_readers(program)
         self.histograms = HistogramMaps(tool, loaded.maps) if tool.histogram_map else None
+        self.seen = PairedMaps(tool.stack_map, loaded.maps, STACK_KEY) if tool.stack_map else None
+        if self.seen:
+            self.take_stacks(on=True)
         if program.perf_buffer:
             self._lost()  # the programs were attached before there was a buffer: only now does tracing begin
 
@@ -191,14 +198,27 @@ class Tracer:
             grown[name], self._gauged[name] = now - self._gauged.get(name, 0), now
         return dict(grown)
 
+    def counts(self) -> npt.NDArray[np.uint64]:
+        """What each entry of the count map grew by since the last call."""
+        fd = self.loaded.maps[self.tool.count_map]
+        keys = range(bpfcall.map_shape(fd).entries)
+        raw = b"".join(bpfcall.lookup(fd, struct.pack("<I", key), 8 * self._cpus) for key in keys)
+        now: npt.NDArray[np.uint64] = np.frombuffer(raw, np.uint64).reshape(len(keys), self._cpus).sum(axis=1)
+        grown: npt.NDArray[np.uint64] = now if self._counts is None else now - self._counts
+        self._counts = now
+        return grown
+
     def detach(self) -> None:
         """No new records from now on; what is in the rings can still be taken."""
-        for fd in self.loaded.attachments:
-            os.close(fd)
+        fds = list(self.loaded.attachments)
         self.loaded.attachments.clear()
+        with ThreadPoolExecutor(_AT_ONCE) as closers:  # each waits until all CPUs have left the program: 50 ms
+            for _done in closers.map(os.close, fds):
+                continue
 
     def close(self) -> None:
         """Detach and free everything."""
+        self.detach()
         with self._lock:
             for _name, reader in self._readers:
                 reader.close()

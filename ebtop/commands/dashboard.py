@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import replace
 from functools import partial
 from typing import IO, TYPE_CHECKING
@@ -26,6 +26,7 @@ from ebtop.source.live import Keeper, LiveSource
 
 if TYPE_CHECKING:
     from ebtop.heldcommand import HeldCommand
+    from ebtop.probing.plan import Probing
     from ebtop.tick import Command, Focus, Message
     from ebtop.tool import Tool
     from ebtop.ui.app import Dashboard
@@ -43,6 +44,7 @@ BACKLOG = 256 << 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the dashboard."""
     parser.add_argument("tool", metavar="TOOL", nargs="?", help="the pane to begin with")
+    arguments.add_probing(parser)
     arguments.add_focus(parser)
     arguments.add_capture(parser)
 
@@ -86,16 +88,17 @@ def _show(
     first = arguments.one_tool(args.tool).name if args.tool else None
     options = {tool.name: tool_options(tool, args) for tool in registry.tools()}
     focus = arguments.focus_from(args)
+    probing = dashboard_probing(args)
     try:
         settings = config.load()
         with _Spectacle(command) as held:
             if held:
                 focus = replace(focus, pids=(*focus.pids, held.pid), follow=True)
-            source = Launch(keeper.source(), registry.tools(), options, focus, held)
+            source = Launch(keeper.source(), registry.tools(), options, focus, held, probing)
 
             def restart() -> Launch:
                 again()
-                return Launch(keeper.source(), registry.tools(), options, focus, None)
+                return Launch(keeper.source(), registry.tools(), options, focus, None, probing)
 
             app = Dashboard(source, registry.tools(), first, interval_s=INTERVAL_S, notes=notes, config=settings,
                             restart=restart)  # fmt: skip
@@ -105,6 +108,15 @@ def _show(
             return app.return_code or 0
     except config.ConfigError as error:
         raise UsageError(str(error)) from error
+
+
+def dashboard_probing(args: argparse.Namespace) -> dict[str, Probing]:
+    """What is asked for of the tool that is shown first. Raises UsageError."""
+    tool = arguments.one_tool(args.tool) if args.tool else None
+    if tool is None or (tool.make is not None and not args.point):
+        return {}
+    asked = arguments.probing_from(tool, args)
+    return {tool.name: asked} if asked else {}
 
 
 async def run_app(app: Dashboard) -> None:
@@ -126,11 +138,11 @@ class Launch:
 
     def __init__(
         self, source: LiveSource, tools: tuple[Tool, ...], options: dict[str, dict[str, int]], focus: Focus,
-        held: HeldCommand | None,
+        held: HeldCommand | None, probing: Mapping[str, Probing],
     ) -> None:  # fmt: skip
         from ebtop.tick import Focus, SetFocus
 
-        self._source, self._options, self._held = source, options, held
+        self._source, self._options, self._held, self._probing = source, options, held, probing
         self._awaited = {tool.name for tool in tools}
         if focus != Focus():
             source.send(SetFocus(focus))
@@ -152,7 +164,9 @@ class Launch:
         from ebtop.tick import Load
 
         if isinstance(command, Load):
-            command = replace(command, options={**self._options.get(command.tool, {}), **command.options})
+            options = {**self._options.get(command.tool, {}), **command.options}
+            probing = command.probing or self._probing.get(command.tool)
+            command = replace(command, options=options, probing=probing)
         self._source.send(command)
 
     def close(self) -> None:

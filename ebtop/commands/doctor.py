@@ -148,12 +148,13 @@ def try_tools() -> list[ToolState]:
         keeper.request(Settings(screen_pid=os.getpid()))
         privilege.become_caller()
         source = keeper.source()
-        for tool in registry.tools():
+        tools = [tool for tool in registry.tools() if tool.make is None]  # those need to be asked for something
+        for tool in tools:
             source.send(Load(tool.name))
         for message in source.messages():
             if isinstance(message, ToolState) and message.phase in {Phase.RUNNING, Phase.FAILED}:
                 states.append(message)
-                if len(states) == len(registry.tools()):
+                if len(states) == len(tools):
                     source.send(Stop())
             elif isinstance(message, Gone) and message.reason:
                 states.append(ToolState("capture", Phase.FAILED, reason=message.reason))

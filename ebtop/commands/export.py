@@ -43,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="end", metavar="TIME", help="leave out what was after; both by whole intervals")
     parser.add_argument("--interval", type=float, metavar="S", help="json and csv: write histograms and stacks every S "
                         "seconds, not only at the end")  # fmt: skip
-    parser.add_argument("--by", choices=("all", "pid", "cgroup"), default="all", help="histograms: one for all, or one "
-                        "for each process or control group")  # fmt: skip
+    parser.add_argument("--by", choices=("all", "pid", "cgroup", "probe"), help="histograms: one for all, or "
+                        "one for each process, control group or attach point")  # fmt: skip
 
 
 def main(args: argparse.Namespace, command: list[str] | None) -> int:
@@ -63,7 +63,7 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
     try:
         with Recording(args.file) as recording:
             return Export(recording, args).go()
-    except (RecordingError, UnfitError) as error:
+    except (RecordingError, UnfitError, ValueError) as error:
         arguments.fail(f"{args.file!r}: {error}", arguments.BAD_FILE)
 
 
@@ -103,7 +103,7 @@ class Export:
 
         name, format_ = self._args.tool, self._args.format
         recorded = self._recording.tools
-        known = [tool for tool in registry.tools() if tool.name in recorded]
+        known = [tool for tool in registry.as_planned(self._recording.plans.values()) if tool.name in recorded]
         if name is not None and name not in recorded:
             raise UsageError(f"no tool {name!r} in {self._args.file!r}; there are {', '.join(recorded) or 'none'}")
         if unknown := sorted({*recorded} - {tool.name for tool in known}):

@@ -19,6 +19,7 @@ from ebtop.source.live import Keeper, LiveSource
 
 if TYPE_CHECKING:
     from ebtop.heldcommand import HeldCommand
+    from ebtop.probing.plan import Probing
     from ebtop.record.retention import Keep
     from ebtop.record.writer import RecordingWriter
     from ebtop.tick import Focus, Tick, ToolState
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "(500MB)")  # fmt: skip
     parser.add_argument("--stacks", action="store_true", help="events: also the functions that led to each, the "
                         "program's and the kernel's")  # fmt: skip
+    arguments.add_probing(parser)
     arguments.add_focus(parser)
     arguments.add_capture(parser)
 
@@ -85,21 +87,24 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
     try:
         from ebtop import registry
 
-        tools = [arguments.one_tool(name) for name in dict.fromkeys(args.tool)] or list(registry.tools())
+        tools = [arguments.one_tool(name) for name in dict.fromkeys(args.tool)] or [
+            tool for tool in registry.tools() if tool.make is None
+        ]
         focus = arguments.focus_from(args)
         options = {tool.name: tool_options(tool, args) for tool in tools}
+        probing = arguments.probing_for(tools, args)
         keeper.request(capture_settings(args, INTERVAL_S, backlog(), measure=True))
         privilege.become_caller()
         if nested_pids():
             sys.stderr.write(f"ebtop: {NESTED}\n")
-        return _record(args, tools, focus, options, keeper, hold_command(command, ours_is_stdout=False))
+        return _record(args, tools, focus, options, probing, keeper, hold_command(command, ours_is_stdout=False))
     finally:
         keeper.close()
 
 
 def _record(
-    args: argparse.Namespace, tools: list[Tool], focus: Focus, options: dict[str, dict[str, int]], keeper: Keeper,
-    held: HeldCommand | None,
+    args: argparse.Namespace, tools: list[Tool], focus: Focus, options: dict[str, dict[str, int]],
+    probing: Probing | None, keeper: Keeper, held: HeldCommand | None,
 ) -> int:  # fmt: skip
     from ebtop.record.retention import Keep
 
@@ -113,7 +118,7 @@ def _record(
             writer.remove()
             raise
         stacks = [tool.name for tool in tools if tool.stacks and args.stacks]
-        return Record(writer, source, held, args.duration).go(focus, options, stacks)
+        return Record(writer, source, held, args.duration).go(focus, options, stacks, probing)
     finally:
         if held:
             held.cancel()
@@ -145,12 +150,14 @@ class Record:
         self._events = self._lost = 0
         self._began = self._committed = time.monotonic()
 
-    def go(self, focus: Focus, options: dict[str, dict[str, int]], stacks: list[str]) -> int:
+    def go(
+        self, focus: Focus, options: dict[str, dict[str, int]], stacks: list[str], probing: Probing | None = None
+    ) -> int:
         """From the first command to the last tick: the exit code."""
         from ebtop.source.wire_json import WireError
 
         self._awaited = set(options)
-        self._session.begin(focus, options, stacks)
+        self._session.begin(focus, options, stacks, probing)
         try:
             self._read()
             self._writer.close()

@@ -58,9 +58,9 @@ def _show(path: Path, speed: float) -> int:
 
     try:
         recording = Recording(path)
-        tools = registry.tools()
+        tools = registry.as_planned(recording.plans.values())
         first = next((tool.name for tool in tools if tool.name in recording.tools), None)
-    except RecordingError as error:
+    except (RecordingError, ValueError) as error:
         arguments.fail(f"{str(path)!r}: {error}", arguments.BAD_FILE)
     if not sys.stdin.isatty() or not sys.stderr.isatty():
         raise UsageError("replay needs a terminal; without one: ebtop export")

@@ -20,6 +20,7 @@ from ebtop.source.live import Keeper, LiveSource
 
 if TYPE_CHECKING:
     from ebtop.heldcommand import HeldCommand
+    from ebtop.probing.plan import Plan, Probing
     from ebtop.tick import Focus, Tick, ToolState
     from ebtop.tool import Tool
 
@@ -40,10 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="write there instead of to standard output")
     parser.add_argument("--interval", type=float, metavar="S", help="histograms and stacks: write every S seconds, not "
                         "only at the end; processes: what they did in S seconds each (1)")  # fmt: skip
-    parser.add_argument("--by", choices=("all", "pid", "cgroup"), default="all", help="histograms: one for all, or one "
-                        "for each process or control group")  # fmt: skip
+    parser.add_argument("--by", choices=("all", "pid", "cgroup", "probe"), help="histograms: one for all, or "
+                        "one for each process, control group or attach point")  # fmt: skip
     parser.add_argument("--stacks", action="store_true", help="events: also the functions that led to each, the "
                         "program's and the kernel's")  # fmt: skip
+    arguments.add_probing(parser)
     arguments.add_focus(parser)
     arguments.add_capture(parser)
 
@@ -62,6 +64,7 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
         tool = arguments.one_tool(args.tool)
         focus = arguments.focus_from(args)
         options = tool_options(tool, args)
+        probing = arguments.probing_from(tool, args)
         check_stacks(tool, args.stacks)
         keeper.request(capture_settings(args, tick_s(tool, args), backlog(), measure=False))
         privilege.become_caller()
@@ -70,7 +73,7 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
         stream = open_output(args.output)
         held = hold_command(command, args.output is None)
         try:
-            return Run(tool, args, keeper.source(), stream, held).go(focus, options)
+            return Run(tool, args, keeper.source(), stream, held).go(focus, options, probing)
         finally:
             if held:
                 held.cancel()
@@ -127,7 +130,7 @@ def tool_options(tool: Tool, args: argparse.Namespace) -> dict[str, int]:
 
 def check_stacks(tool: Tool, wanted: bool) -> None:
     """Refuse to take the stacks of events where a tool cannot. Raises UsageError."""
-    if wanted and not tool.stacks:
+    if wanted and not tool.stacks and tool.make is None:
         from ebtop.registry import tools
 
         able = ", ".join(other.name for other in tools() if other.stacks)
@@ -186,10 +189,10 @@ class Run:
         self._state: ToolState | None = None
         self._written_at = 0
 
-    def go(self, focus: Focus, options: dict[str, int]) -> int:
+    def go(self, focus: Focus, options: dict[str, int], probing: Probing | None = None) -> int:
         """From the first command to the summary."""
         stacks = [self._tool.name] if self._stacks else []
-        self._session.begin(focused_on(focus, self._held), {self._tool.name: options}, stacks)
+        self._session.begin(focused_on(focus, self._held), {self._tool.name: options}, stacks, probing)
         try:
             self._read()
             if self._session.code == 0:
@@ -204,17 +207,27 @@ class Run:
         return self._session.code
 
     def _read(self) -> None:
+        from ebtop.probing.plan import Plan
         from ebtop.tick import Tick, ToolState
 
         settle()
         for message in self._source.messages():
             match message:
+                case Plan():
+                    self._made(message)
                 case ToolState():
                     self._tool_state(message)
                 case Tick():
                     self._tick(message)
                 case _:
                     self._session.heed(message)
+
+    def _made(self, plan: Plan) -> None:
+        """What is run is what the plan describes."""
+        from ebtop import eventstack, registry
+
+        made = registry.made(plan)
+        self._tool = made if self._stacks else eventstack.without(made)
 
     def _tool_state(self, state: ToolState) -> None:
         from ebtop.tick import Phase

@@ -14,8 +14,11 @@ from ebtop.endings import SIGNALS
 
 if TYPE_CHECKING:
     from ebtop.heldcommand import HeldCommand
+    from ebtop.probing.plan import Probing
     from ebtop.source.live import LiveSource
     from ebtop.tick import Focus, Message, ToolState
+
+_MOST_LISTED = 3
 
 
 class Session:
@@ -27,18 +30,24 @@ class Session:
         self.code = 0
         self._duration = duration
 
-    def begin(self, focus: Focus, tools: Mapping[str, Mapping[str, int]], stacks: Iterable[str] = ()) -> None:
-        """Ask for the tools, each with its options, and for the stacks of the events of some."""
+    def begin(
+        self, focus: Focus, tools: Mapping[str, Mapping[str, int]], stacks: Iterable[str] = (),
+        probing: Probing | None = None,
+    ) -> None:  # fmt: skip
+        """Ask for the tools, each with its options and what was asked of it, and for the stacks of the events of
+        some."""
+        from ebtop import registry
         from ebtop.tick import Load, SetFocus, TakeStacks
 
         for number in SIGNALS:
             # In a thread: this one may be sending something just now, and a message must stay whole.
             signal.signal(number, lambda *_: threading.Thread(target=self.stop, daemon=True).start())
+        made = {tool.name for tool in registry.tools() if tool.make is not None}
         self.source.send(SetFocus(focus))
         for tool in stacks:
             self.source.send(TakeStacks(tool, on=True))
         for tool, options in tools.items():
-            self.source.send(Load(tool, options))
+            self.source.send(Load(tool, options, probing if tool in made else None))
 
     def attached(self) -> None:
         """All runs that can: the time begins, and the command."""
@@ -90,6 +99,13 @@ def say(text: str) -> None:
 
 def why_failed(state: ToolState) -> str:
     """Why a tool did not start, with what was tried and what to do, in one line."""
-    tried = "".join(f"; tried {probe}: {error}" for probe, error in state.tried)
+    alike: dict[str, list[str]] = {}
+    for probe, error in state.tried:
+        alike.setdefault(error, []).append(probe)
+    tried = "".join(f"; tried {_listed(probes)}: {error}" for error, probes in alike.items())
     remedy = f" ({state.remedy})" if state.remedy else ""
     return f"{state.tool} cannot run on this kernel: {state.reason}{tried}{remedy}"
+
+
+def _listed(probes: list[str]) -> str:
+    return ", ".join(probes) if len(probes) <= _MOST_LISTED else f"{probes[0]} and {len(probes) - 1} others"

@@ -22,13 +22,15 @@ STACK_KEYS = ("frames", "modules", "kernel_frames", "count", "pid", "tid", "comm
 def histogram(tool: Tool, tick: Tick, one: Histogram) -> Object:
     """A histogram: `buckets` are [low, high, count], high exclusive, those that are not empty in ascending order.
 
-    `pid` is set for the group "pid", `cgroup` (its path) for the group "cgroup".
+    `pid` is set for the group "pid", `cgroup` (its path) for the group "cgroup"; only those of the group "probe" have
+    a `probe`.
     """
     if tool.buckets is None:
         raise ValueError(f"{tool.name} declares no buckets")
     low = tool.buckets.low.tolist()
     counts = one.counts.tolist()
     said = percentiles.summary(tool.buckets, one.counts)
+    part = {"probe": one.label} if one.group == "probe" else {}
     return {
         "tool": tool.name,
         "type": "histogram",
@@ -43,6 +45,7 @@ def histogram(tool: Tool, tick: Tick, one: Histogram) -> Object:
         "p50": _whole(said.p50),
         "p90": _whole(said.p90),
         "p99": _whole(said.p99),
+        **part,
     }
 
 

@@ -16,7 +16,7 @@ from ebtop.export.summary import Tally
 from ebtop.tick import Tick, ToolState
 from ebtop.tool import Digest, Kind, Names, Tool
 
-_ADDED_UP = frozenset({Kind.HISTOGRAM, Kind.STACKS})
+_ADDED_UP = frozenset({Kind.HISTOGRAM, Kind.STACKS, Kind.COUNTS})
 _UNSETTLED = 3
 """Names arrive up to so many ticks after the events that need them."""
 
@@ -24,7 +24,7 @@ _UNSETTLED = 3
 class _Part:
     """What one tool's ticks have come to."""
 
-    def __init__(self, tool: Tool, names: Names, by: By) -> None:
+    def __init__(self, tool: Tool, names: Names, by: By | None) -> None:
         self.tool = tool
         self.known = KnownNames(names)
         self.accumulator = Accumulator(by)
@@ -34,7 +34,7 @@ class _Part:
 
 def write_tables(
     exporter: Exporter, ticks: Iterable[Tick], tools: Sequence[tuple[Tool, Names]], states: Mapping[str, ToolState],
-    by: By = "all", interval_s: float | None = None,
+    by: By | None = None, interval_s: float | None = None,
 ) -> None:  # fmt: skip
     """Write ticks as `ebtop run` does those of one tool: events as they come, histograms and stacks added up, over all
     or by intervals. There is one summary, of all tools, whose names it has with commas between them.

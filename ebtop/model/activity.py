@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from ebtop.countrow import ROW
 from ebtop.tick import Tick
 
 LEVELS = 8
@@ -27,7 +28,8 @@ def amount(tick: Tick) -> int:
     if tick.rows is not None and "cpu_ns" in (tick.rows.dtype.names or ()):
         return int(tick.rows["cpu_ns"].sum()) // _MS
     values = sum(int(h.counts.sum()) for h in tick.histograms if h.group == "all")
-    return tick.event_count + values + sum(stack.count for stack in tick.stacks)
+    counted = int(tick.rows["count"].sum()) if tick.rows is not None and tick.rows.dtype == ROW else 0
+    return counted + tick.event_count + values + sum(stack.count for stack in tick.stacks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,4 +111,5 @@ _LATEST: Mapping[Kind, Callable[[ToolSnapshot], tuple[str, bool]]] = {
     Kind.HISTOGRAM: _latencies,
     Kind.STACKS: _hottest,
     Kind.PROCESSES: _nothing,
+    Kind.COUNTS: _nothing,
 }

@@ -6,9 +6,11 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ebtop import registry
 from ebtop.model.activity import Moment, amount
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
 from ebtop.model.told import Told
+from ebtop.probing.plan import Plan
 from ebtop.tick import FoundPoints, Gone, Message, Notice, Past, Phase, ProcessDetails, Tick, ToolState, Vitals
 from ebtop.tool import Names, Tool, Type
 
@@ -204,9 +206,8 @@ class History:
         match message:
             case Tick():
                 self._add_tick(message)
-            case ToolState():
-                if message.tool in self._tools:
-                    self._tools[message.tool].set_state(message)
+            case ToolState() | Plan():
+                self._tell(message)
             case Vitals():
                 self._vitals = message
             case ProcessDetails():
@@ -219,6 +220,15 @@ class History:
                 self._gone = message.reason
             case Past():
                 self._go_to(message)
+
+    def _tell(self, of_tool: ToolState | Plan) -> None:
+        """A tool stands otherwise, or is another from now on."""
+        if of_tool.tool not in self._tools:
+            return
+        if isinstance(of_tool, Plan):
+            self._tools[of_tool.tool] = _ToolHistory(registry.made(of_tool))
+        else:
+            self._tools[of_tool.tool].set_state(of_tool)
 
     def _learn_process(self, details: ProcessDetails) -> None:
         """Snapshots hold the mapping that there was: it is replaced, not changed."""

@@ -17,7 +17,7 @@ from ebtop.record.schema import OWN, at, batch_table, create_batches, late_table
 from ebtop.record.texts import Texts
 from ebtop.record.views import create_view
 from ebtop.source.wire_arrays import describe, little_endian
-from ebtop.tool import Batch, Kind, Names, Tool
+from ebtop.tool import OF_ROWS, Batch, Kind, Names, Tool
 
 _Layout = np.dtype[Any]
 
@@ -41,8 +41,8 @@ class BatchWriter:
         self._tables: dict[str, _Table] = {}
         self._plans: dict[str, Plan] = {}
         self._late = [column.key for column in tool.columns if column.late]
-        self._viewed = "rows" if tool.kind is Kind.PROCESSES else "events"
-        for role in ("events", "rows") if tool.kind in {Kind.EVENTS, Kind.PROCESSES} else ():
+        self._viewed = "rows" if tool.kind in OF_ROWS else "events"
+        for role in ("events", "rows") if tool.kind in {Kind.EVENTS, *OF_ROWS} else ():
             self._tables[role] = _Table(batch_table(tool.name, role))
             database.execute(create_batches(self._tables[role].name))
         if self._late:

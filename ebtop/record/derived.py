@@ -60,7 +60,9 @@ def _number(value: Value, texts: Texts) -> int:
         return NONE
     if isinstance(value, str):
         return texts.number(value.encode("utf-8", "surrogateescape"))
-    return texts.number(dump(value)) if isinstance(value, list) else texts.number(value)
+    if isinstance(value, list):
+        return texts.number(dump(value))
+    return texts.number(value - (1 << 64) if isinstance(value, int) and value >= 1 << 63 else value)
 
 
 def makers(plans: Iterable[Plan]) -> list[Maker]:

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 import numpy as np
 
 from ebtop.model.activity import Moment
+from ebtop.probing.plan import Plan
 from ebtop.record.database import RecordingError, check_tables, connect, string, whole
 from ebtop.record.schema import batch_table
 from ebtop.record.unpacking import Table, TextReader
@@ -31,6 +32,8 @@ _PAGE = 256
 _SLACK = 1 << 20
 _MOST_BUCKETS = 1 << 12
 _MESSAGES: Mapping[str, Any] = {kind.__name__: kind for kind in (ToolState, Vitals, ProcessDetails, Notice)}
+
+_plan = decoder(Plan)
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -105,6 +108,14 @@ class Recording:
         query = "SELECT body FROM message WHERE kind = 'ToolState' ORDER BY id"
         found = [self._message("ToolState", body) for (body,) in self._database.execute(query)]
         return {state.tool: state for state in found}
+
+    @property
+    @_told
+    def plans(self) -> Mapping[str, Plan]:
+        """What those tools were made from that are made by plans."""
+        query = "SELECT body FROM message WHERE kind = 'Plan' ORDER BY id"
+        found = [_plan(load(_bytes(body))) for (body,) in self._database.execute(query)]
+        return {plan.tool: plan for plan in found}
 
     @property
     @_told
@@ -289,7 +300,11 @@ class Recording:
 
     @staticmethod
     def _message(kind: str, body: Any) -> Any:
-        return decoder(_MESSAGES[kind])(load(string(body).encode("utf-8", "surrogateescape")))
+        return decoder(_MESSAGES[kind])(load(_bytes(body)))
+
+
+def _bytes(body: Any) -> bytes:
+    return string(body).encode("utf-8", "surrogateescape")
 
 
 def _names(rows: Iterable[tuple[Any, Any, Any]]) -> Names:

@@ -57,7 +57,7 @@ CREATE TABLE bucket (
 CREATE TABLE stack (  -- frames: the number of the text [[function, module, in the kernel], ...], root first
   tick INTEGER, number INTEGER, count INTEGER, pid INTEGER, tid INTEGER, comm INTEGER REFERENCES text,
   frames INTEGER REFERENCES text, PRIMARY KEY (tick, number)) WITHOUT ROWID;
-CREATE TABLE message (  -- what was said after a tick: states of tools, the machine and its cost, processes, notices
+CREATE TABLE message (  -- what was said after a tick: states, plans, the machine and its cost, processes, notices
   id INTEGER PRIMARY KEY, tick INTEGER, time INTEGER, kind TEXT, subject TEXT, body TEXT);
 CREATE INDEX message_of_kind ON message (kind, subject, time);
 CREATE INDEX message_of_tick ON message (tick);
@@ -68,7 +68,7 @@ OWN = ("tick id", "part no", "batch no", "event count", "record layout", "event 
 """The columns of a table of batches before those of the fields: the tick, the part of it that the row is, which of the
 tick's batches it belongs to, how many events it has, the number of their layout's text, and the events."""
 
-RECORDED = ("ToolState", "Vitals", "ProcessDetails", "Notice")
+RECORDED = ("Plan", "ToolState", "Vitals", "ProcessDetails", "Notice")
 """The kinds of `message`."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ebtop.record.columns import Plan, Way
 from ebtop.record.schema import OWN, at, batch_table, late_table, literal, quoted, shown
-from ebtop.tool import Kind, Tool, Type
+from ebtop.tool import OF_ROWS, Kind, Tool, Type
 
 
 def create_view(tool: Tool, plans: Iterable[Plan]) -> str:
@@ -16,7 +16,7 @@ def create_view(tool: Tool, plans: Iterable[Plan]) -> str:
     elif tool.kind is Kind.STACKS:
         body = _STACKS.format(tool=literal(tool.name))
     else:
-        role = "rows" if tool.kind is Kind.PROCESSES else "events"
+        role = "rows" if tool.kind in OF_ROWS else "events"
         columns = ",\n  ".join(f"{_value(tool, plan)} AS {quoted(plan.column.key)}" for plan in plans)
         table = quoted(batch_table(tool.name, role))
         body = f"SELECT\n  {columns}\nFROM {table} b, json_each(b.{quoted(OWN[5])}) e"

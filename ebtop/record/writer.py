@@ -15,6 +15,7 @@ import numpy as np
 
 from ebtop import __version__, registry
 from ebtop.model.activity import amount
+from ebtop.probing.plan import Plan
 from ebtop.record.batches import BatchWriter
 from ebtop.record.newfile import NewFile
 from ebtop.record.retention import NAMES_KEPT, Keep, Retention
@@ -71,6 +72,8 @@ class RecordingWriter:
             return
         if type(message).__name__ not in RECORDED:
             return
+        if isinstance(message, Plan):
+            self._tools[message.tool] = registry.made(message)
         if isinstance(message, ToolState) and message.tool in self._tools:
             self._of(message.tool)
         body = dump(plain(message)).decode("ascii")

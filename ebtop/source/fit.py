@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ebtop import countrow, registry
+from ebtop.probing.plan import Plan
 from ebtop.processrow import ROW
 from ebtop.source.wire_json import WireError
 from ebtop.tick import Histogram, Message, Tick, ToolState, Vitals
@@ -42,6 +44,8 @@ class Fit:
                 self._tick(message)
             case ToolState():
                 self._tool(message.tool)
+            case Plan():
+                self._made(message)
             case Vitals():
                 numbers = (message.cpus, message.uptime_s, message.capture_cpu, message.capture_pss, message.focus_pids)
                 _require(min(*numbers, message.screen_pss) >= 0, "vitals below 0")
@@ -51,6 +55,15 @@ class Fit:
         if tool is None:
             raise UnfitError(f"it speaks of a tool {name[:40]!a} that there is not")
         return tool
+
+    def _made(self, plan: Plan) -> None:
+        """From now on the tool is what the plan describes."""
+        static = self._tool(plan.tool)
+        try:
+            self._tools[static.name] = registry.made(plan)
+        except (LookupError, ValueError) as error:
+            raise UnfitError(f"it sends what cannot be: {error}") from error
+        self._known = {key for key in self._known if key[0] != static.name}
 
     def _tick(self, tick: Tick) -> None:
         tool = self._tool(tick.tool)
@@ -75,6 +88,9 @@ class Fit:
         if tool.kind is Kind.PROCESSES:
             _require(late, f"events of {tool.name}")
             _check_process(tool, layout)
+        elif tool.kind is Kind.COUNTS:
+            _require(late and layout == countrow.ROW, f"rows of {tool.name}")
+            _check_columns(tool, layout)
         else:
             _require(tool.kind is Kind.EVENTS, f"events of {tool.name}")
             check_row = _check_row if late else _check_event
@@ -89,7 +105,8 @@ def _require(holds: bool, what: str) -> None:
 
 def _histogram(tool: Tool, histogram: Histogram) -> None:
     count = tool.buckets.count if tool.buckets else -1
-    _require(len(histogram.counts) == count and histogram.group in _GROUPS, f"a histogram of {tool.name}")
+    known = _GROUPS | ({"probe"} if tool.histogram_parts else set())
+    _require(len(histogram.counts) == count and histogram.group in known, f"a histogram of {tool.name}")
     _require(histogram.key >= 0, f"a histogram of {tool.name}")
 
 

@@ -23,6 +23,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from ebtop import __version__
 from ebtop.arena import ArenaReader, ArenaWriter
+from ebtop.probing.plan import Plan
 from ebtop.sanitise import sanitise
 from ebtop.source import wire_tick
 from ebtop.source.rooms import Rooms
@@ -58,7 +59,16 @@ MAX_COMMAND = 1 << 20
 MAX_HEADER = 64 << 20
 """Parsed JSON takes many times its size in memory; arrays do not."""
 
-MESSAGES: Mapping[int, Any] = {1: Tick, 2: ToolState, 3: Vitals, 4: ProcessDetails, 5: Notice, 6: Gone, 7: FoundPoints}
+MESSAGES: Mapping[int, Any] = {
+    1: Tick,
+    2: ToolState,
+    3: Vitals,
+    4: ProcessDetails,
+    5: Notice,
+    6: Gone,
+    7: FoundPoints,
+    8: Plan,
+}
 COMMANDS: Mapping[int, Any] = {
     32: Load,
     33: Unload,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -16,7 +17,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from ebtop.model.format import count, duration
+from ebtop.model.format import NOTHING, count, duration
 from ebtop.model.heat import Columns, columns, covering, densities, levels, merge_columns, rows
 from ebtop.model.percentiles import Counts, Floats, Summary
 from ebtop.tool import Buckets
@@ -29,8 +30,10 @@ _LEAST_BAR, _MOST_BAR = 10, 48
 
 
 def amount(buckets: Buckets, value: float) -> str:
-    """A value of the histogram with its unit."""
-    return duration(value) if buckets.unit == "ns" else f"{count(round(value))} {buckets.unit}".rstrip()
+    """A value of the histogram with its unit; `-` for none."""
+    if buckets.unit == "ns":
+        return duration(value)
+    return NOTHING if math.isnan(value) else f"{count(round(value))} {buckets.unit}".rstrip()
 
 
 def bar(value: float, largest: float, width: int) -> str:

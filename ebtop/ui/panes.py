@@ -170,9 +170,12 @@ class Panes(Still, Saving, DrillDown):
         """Make the view if it is not there yet; only a view that is all mounted is given anything to show."""
         if name != self.current:
             return
-        view = self.view
+        view, tool = self.view, self._tool(name)
+        if view is not None and view.tool is not tool:  # it is another tool by now
+            await view.remove()
+            view = None
         if view is None:
-            view = self.make_view(next(t for t in self._tools if t.name == name))
+            view = self.make_view(tool)
             await self.query_one("#views").mount(view)
         if name == self.current:
             view.display = True
@@ -180,6 +183,12 @@ class Panes(Still, Saving, DrillDown):
             view.keyboard_target().focus()
         else:
             view.display = False
+
+    def _tool(self, name: str) -> Tool:
+        """As it is now: one that is made by a plan is another with each."""
+        if self._snapshot is not None and name in self._snapshot.tools:
+            return self._snapshot.tools[name].tool
+        return next(tool for tool in self._tools if tool.name == name)
 
     def refreshed(self, news: Refreshed) -> None:
         """Draw what has changed."""
@@ -193,6 +202,9 @@ class Panes(Still, Saving, DrillDown):
         self.query_one(Header).show(news.snapshot, news.frozen.time if news.frozen else None)
         self._draw_frame()
         shown, view = news.shown, self.view
+        if view is not None and view.tool is not self._tool(self.current):
+            self.call_later(self._present, self.current)
+            return
         if shown is None or view is None or shown.view is not view:
             return
         self.took(shown)

@@ -21,6 +21,10 @@ def view_class(kind: Kind) -> type[ToolView]:
         from ebtop.ui.processes import ProcessesView
 
         return ProcessesView
+    if kind is Kind.COUNTS:
+        from ebtop.ui.counts import CountsView
+
+        return CountsView
     return StreamView
 
 

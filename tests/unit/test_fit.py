@@ -24,8 +24,9 @@ from ebtop.source.live import LiveSource
 from ebtop.source.wire import Reader, WireError, Writer
 from ebtop.tick import Frame, Gone, Histogram, Message, Phase, Stack, Tick, ToolState, Vitals
 from ebtop.tool import Batch, Kind, Tool, values
+from tests.unit.planned import PLAN
 
-TOOLS = {tool.name: tool for tool in registry.tools()}
+TOOLS = {tool.name: tool for tool in registry.as_planned([PLAN])}
 EVENTS = [name for name, tool in TOOLS.items() if tool.kind is Kind.EVENTS]
 NOW = 1_790_000_000_000_000_000
 

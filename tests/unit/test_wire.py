@@ -12,6 +12,7 @@ import pytest
 
 from ebtop import tick as t
 from ebtop.attachpoint import Argument, Point, PointKind
+from ebtop.probing.plan import Form, Mode, Parameter, Place, Plan, Planned, Probing, Sides, Site
 from ebtop.source import wire
 from ebtop.source.wire import CommandReader, Reader, WireError, Writer
 
@@ -20,7 +21,9 @@ CONNECT = np.dtype([("ts", "<u8"), ("family", "<u2"), ("saddr", "u1", (16,)), ("
 PADDED = np.dtype({"names": ["ts", "x"], "formats": ["<u8", "u1"], "offsets": [8, 3], "itemsize": 24})
 
 FRAMES = (t.Frame("main", "a.out", False), t.Frame("[unknown]", "libc.so.6", False), t.Frame("do_exit", "kernel", True))
+ARGUMENT = Parameter("a", "int", 4, True, Form.NUMBER, Place.MEMORY, -8, "bp", "ax", 4)
 ODD = b"\x1b]0;\xff\xc3\xa9\n".decode("utf-8", "surrogateescape")
+POINT = Planned(ODD, PointKind.USDT, ODD, Sides.BOTH, (ARGUMENT,), ARGUMENT, (Site(ODD, 1, 2, 3, 4),))
 
 
 def records(dtype: np.dtype[Any], count: int) -> Any:
@@ -78,11 +81,13 @@ MESSAGES: list[t.Message] = [
         ODD, 3, (Point(PointKind.KPROBE, ODD, "no", (Argument("", "int"),), "void"), Point(PointKind.USDT, "x"))
     ),
     t.FoundPoints("", 0, problem=ODD),
+    Plan("x", Mode.DIST, (POINT,), ODD, "a", 1 << 40),
     t.Notice(ODD, True),
     t.Gone("killed"),
 ]
 COMMANDS: list[t.Command] = [
     t.Load("profile", {"frequency": 99}),
+    t.Load("x", probing=Probing((ODD, "y"), Mode.LATENCY, ODD, ODD, 1 << 40, (ODD,), hot=True)),
     t.Unload("x"),
     t.TakeStacks("x", on=True),
     t.SetFocus(t.Focus((1, 2), True, (ODD,), 0, "/sys")),

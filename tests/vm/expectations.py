@@ -21,6 +21,7 @@ class Expectation:
 
     command: Callable[[Path], list[str]]
     check: Callable[[Output, Path], str]
+    options: tuple[str, ...] = ()
 
 
 def must(true: bool, seen: object) -> None:
@@ -162,6 +163,15 @@ def _checks_seen(found: Output, _folder: Path) -> str:
     return "5 + 7 + 13"
 
 
+_HITS = ("tracepoint:syscalls:sys_enter_openat", "kprobe:do_sys_openat2")
+
+
+def _hits_seen(found: Output, _folder: Path) -> str:
+    counted = {row["probe"]: row["count"] for row in found.of("row")}
+    must(counted == dict.fromkeys(_HITS, 10007), counted)
+    return "2 x 10007"
+
+
 EXPECTED = {
     "overview": Expectation(_brief, _brief_seen),
     "execsnoop": Expectation(_execs, _execs_seen),
@@ -171,4 +181,7 @@ EXPECTED = {
     "profile": Expectation(_burn, _burn_seen),
     "sockops": Expectation(_sockets, _sockets_seen),
     "capable": Expectation(_checks, _checks_seen),
+    "probe": Expectation(
+        _opens, _hits_seen, (*(f"-p{name}" for name in _HITS), "--mode=count", "--comm=opens", "--filter=tid != pid")
+    ),
 }

@@ -64,7 +64,7 @@ def counted(tool: Tool, how: str, *options: str, probes: set[str] | None = None,
     expected = EXPECTED[tool.name]
     with tempfile.TemporaryDirectory(prefix="vm") as name:
         folder = Path(name)
-        found = trace(folder, tool.name, expected.command(folder), *options)
+        found = trace(folder, tool.name, expected.command(folder), *expected.options, *options)
         attached = found.summary["probes"]
         told = [line for line in found.said.splitlines() if line.startswith("ebtop:")]
         must(len(told) == bool(note) and note in "".join(told), told)
@@ -117,7 +117,7 @@ def perf_buffer(_plan: Plan) -> Iterator[Check]:
 
 def refused(tool: Tool) -> Result:
     """Without BTF and headers: exit 4, and one line that says what was tried and what to do."""
-    done = run("run", tool.name, "--duration", "0.1")
+    done = run("run", tool.name, "--duration", "0.1", *EXPECTED[tool.name].options)
     must((done.returncode, done.stderr.count("\n")) == (4, 1), (done.returncode, done.stderr))
     for words in (f"{tool.name} cannot run", "/sys/kernel/btf/vmlinux", f"/lib/modules/{platform.release()}/build"):
         must(words in done.stderr, done.stderr)
@@ -140,7 +140,10 @@ def needs_btf(tool: Tool) -> bool:
 
 def untyped(tool: Tool) -> Result:
     """What needs the kernel's own BTF says so, whatever headers there are."""
-    done = run("run", tool.name, "--duration", "0.1", timeout=400)  # the headers are compiled, on an emulated CPU
+    options = EXPECTED[tool.name].options
+    done = run(
+        "run", tool.name, "--duration", "0.1", *options, timeout=400
+    )  # the headers are compiled, on an emulated CPU
     must((done.returncode, f"{tool.name} cannot run" in done.stderr) == (4, True), (done.returncode, done.stderr))
     must("BTF has no" in done.stderr, done.stderr)
     return Result(tool.name, "no BTF, but headers", "none: exit 4", 1)

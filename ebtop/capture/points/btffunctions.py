@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from ebtop.attachpoint import Argument
 from ebtop.capture.btf import BtfError
@@ -22,6 +23,14 @@ _PREFIX = {_STRUCT: "struct ", _UNION: "union ", _ENUM: "enum ", _ENUM64: "enum 
 _QUALIFIER = {_VOLATILE: "volatile ", _CONST: "const "}
 _MAGIC, _HEADER = 0xEB9F, 24
 _DEEPEST = 20
+_SIGNED = 1
+
+
+class Shape(NamedTuple):
+    """Bytes of a value in a register or two, 0 of what is in none, or is a struct or nothing."""
+
+    size: int
+    signed: bool = False
 
 
 class Functions:
@@ -98,6 +107,33 @@ class Functions:
         count = self._words[at + 1] & 0xFFFF
         pairs = (self._words[at + 3 + 2 * i : at + 5 + 2 * i] for i in range(count))
         return tuple(Argument(self._name(pair[0]), self.type(pair[1]) if pair[1] else "...") for pair in pairs)
+
+    def shapes(self, name: str) -> tuple[Shape, ...] | None:
+        """The sizes of a function's parameters and, last, of what it returns; None when it is not known."""
+        at = self._prototype(name)
+        if at is None:
+            return None
+        count = self._words[at + 1] & 0xFFFF
+        return tuple(
+            self._shape(number) for number in (*self._words[at + 4 : at + 3 + 2 * count : 2], self._words[at + 2])
+        )
+
+    def _shape(self, number: int) -> Shape:
+        for _ in range(_DEEPEST):
+            if not number:
+                return Shape(0)
+            at = self._start(number)
+            kind, word = self._words[at + 1] >> 24 & 0x1F, self._words[at + 2]
+            if kind == _PTR:
+                return Shape(8)
+            if kind == _INT:
+                return Shape(word, signed=bool(self._words[at + 3] >> 24 & _SIGNED))
+            if kind in {_ENUM, _ENUM64}:
+                return Shape(word, signed=bool(self._words[at + 1] >> 31))
+            if kind not in {_TYPEDEF, _TYPE_TAG, _DECL_TAG, _VOLATILE, _CONST, _RESTRICT}:
+                return Shape(0)
+            number = word
+        raise BtfError("BTF has types that are too deep")
 
     def returns(self, name: str) -> str:
         """The type of what a function returns, "" when it is not known."""

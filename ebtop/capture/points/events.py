@@ -19,6 +19,9 @@ HARDWARE = {
     "branch-misses": 5, "bus-cycles": 6, "stalled-cycles-frontend": 7, "stalled-cycles-backend": 8, "ref-cycles": 9,
 }  # fmt: skip
 """Of enum perf_hw_id."""
+COUNTERS = {"software": (_SOFTWARE, SOFTWARE), "hardware": (_HARDWARE, HARDWARE)}
+"""By kind: the number of the type, and those of its events."""
+CPU_CLOCK = (_SOFTWARE, SOFTWARE["cpu-clock"])
 _PERIODS = {PointKind.PROFILE: "hz:99", PointKind.INTERVAL: "s:1"}
 
 
@@ -40,3 +43,9 @@ def _refusal(kind: int, config: int) -> str:
     except OSError as error:
         return f"it cannot be opened: {os.strerror(error.errno or 0)}"
     return ""
+
+
+def refusal(kind: PointKind, name: str) -> str:
+    """Why an event cannot be opened, "" if it can."""
+    number, known = COUNTERS[kind]
+    return _refusal(number, known[name])

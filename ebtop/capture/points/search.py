@@ -25,11 +25,12 @@ class Points:
     """What this machine has. What was read is kept, as it takes a tenth of a second."""
 
     def __init__(self, tracefs_at: Path | None = None) -> None:
-        self._tracefs = tracefs_at or tracefs.found()
+        self.tracefs = self._tracefs = tracefs_at or tracefs.found()
         try:
             self._functions: Functions | None = Functions()
         except BtfError:
             self._functions = None
+        self.functions = self._functions
         self._kernel = KernelFunctions(self._functions, self._tracefs)
         self._raw = RawTracepoints(self._functions, self._tracefs)
         self._user = UserPoints()

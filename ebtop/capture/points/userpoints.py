@@ -35,7 +35,7 @@ class UserPoints:
 
     def functions(self, target: str) -> Iterator[Point]:
         """The functions that `FILE:PATTERN` means. Raises BinaryError."""
-        path, _, pattern = _parted(target)
+        path, pattern = parted(target)
         refusal = "" if _UPROBES.exists() else _NO_UPROBES
         with open_binary(path) as file:
             binary = Binary(file, self._known)
@@ -49,7 +49,7 @@ class UserPoints:
 
     def usdt(self, target: str) -> Iterator[Point]:
         """The USDT probes that `FILE:PROVIDER:NAME`, `FILE:NAME` or `FILE` means. Raises BinaryError."""
-        path, _, pattern = _parted(target)
+        path, pattern = parted(target)
         refusal = "" if _UPROBES.exists() else _NO_UPROBES
         wanted = re.compile(fnmatch.translate(pattern if ":" in pattern else f"*:{pattern or '*'}")).fullmatch
         with open_binary(path) as file:
@@ -59,9 +59,10 @@ class UserPoints:
                 yield Point(PointKind.USDT, f"{path}:{probe.provider}:{probe.name}", refusal, _arguments(probe))
 
 
-def _parted(target: str) -> tuple[str, str, str]:
-    name, colon, pattern = target.partition(":")
-    return located(name), colon, pattern
+def parted(target: str) -> tuple[str, str]:
+    """The path of a file, and what is behind it. Raises BinaryError."""
+    name, _colon, pattern = target.partition(":")
+    return located(name), pattern
 
 
 def located(name: str) -> str:
