@@ -81,6 +81,7 @@ class Scene(NamedTuple):
     keys: tuple[str, ...] = ()
     focused: bool = True
     name: str = ""
+    options: tuple[str, ...] = ()
     rows: int = 0  # fewer than asked for: who started the workload is nobody's business
 
 
@@ -94,6 +95,7 @@ SCENES = (
     Scene("profile", COMPUTE, 15),
     Scene("sockops", SERVE, 8, ("/", "comm=nginx", "\r")),
     Scene("capable", SERVE, 8, ("g", "\r")),
+    Scene("probe", DEPLOY, 8, options=("-p", "uprobe:libc:fopen*", "-p", "tracepoint:sched:sched_process_exit")),
 )
 
 
@@ -115,7 +117,7 @@ def workload(script: str) -> Iterator[int]:
 def take(scene: Scene, pid: int, columns: int, rows: int) -> str:
     """Run the dashboard on the scene and draw what its terminal shows: SVG."""
     focus = ["--pid", str(pid), "--follow"] if scene.focused else []
-    terminal = Terminal([str(EBTOP), scene.pane, *focus], columns, rows)
+    terminal = Terminal([str(EBTOP), scene.pane, *scene.options, *focus], columns, rows)
     try:
         terminal.wait_for(scene.pane)
         time.sleep(scene.seconds)
