@@ -37,6 +37,7 @@ def main(args: argparse.Namespace, _command: list[str] | None) -> int:
     if refusal:
         arguments.fail(refusal, arguments.NOT_PERMITTED)
     from ebtop.capture import tracefs
+    from ebtop.capture.btf import BtfError
     from ebtop.capture.points.search import Points
     from ebtop.resolve.binaryfile import BinaryError
 
@@ -47,7 +48,7 @@ def main(args: argparse.Namespace, _command: list[str] | None) -> int:
         found = map(points.described, found)
     try:
         count = _print(found, as_json=args.format == "json", verbose=args.verbose)
-    except BinaryError as error:
+    except (BinaryError, BtfError) as error:
         arguments.fail(str(error), arguments.USAGE)
     if missing:
         sys.stderr.write(f"ebtop: tracepoints are not listed: {missing}\n")

@@ -34,23 +34,17 @@ def entry_at(unit: Any, offset: int) -> Any:
 
 def entries_in(unit: Any, parent: Any) -> Iterator[Any]:
     """The entries below one, those in namespaces included, those in functions and types not."""
-    position, end, depth = parent.offset + parent.size, unit.cu_offset + unit.size, 1
-    if not parent.has_children:
-        return
-    while position < end and depth > 0:
-        entry = entry_at(unit, position)
-        position += entry.size
-        if entry.is_null():
-            depth -= 1
-            continue
-        yield entry
-        if entry.has_children:
-            beyond = None if entry.tag in _OPEN else sibling_of(unit, entry)
-            position, depth = (position, depth + 1) if beyond is None else (beyond, depth)
+    return (entry for entry, _depth in _below(unit, parent, _OPEN))
 
 
 def children_of(unit: Any, parent: Any) -> Iterator[Any]:
     """The entries directly below one."""
+    return (entry for entry, depth in _below(unit, parent, frozenset()) if depth == 1)
+
+
+def _below(unit: Any, parent: Any, opened: frozenset[str]) -> Iterator[tuple[Any, int]]:
+    """The entries below one, and how far below. Into those with an `opened` tag it goes, over others where they say how
+    long they are."""
     position, end, depth = parent.offset + parent.size, unit.cu_offset + unit.size, 1
     if not parent.has_children:
         return
@@ -60,10 +54,9 @@ def children_of(unit: Any, parent: Any) -> Iterator[Any]:
         if entry.is_null():
             depth -= 1
             continue
-        if depth == 1:
-            yield entry
+        yield entry, depth
         if entry.has_children:
-            beyond = sibling_of(unit, entry)
+            beyond = None if entry.tag in opened else sibling_of(unit, entry)
             position, depth = (position, depth + 1) if beyond is None else (beyond, depth)
 
 

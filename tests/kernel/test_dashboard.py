@@ -53,11 +53,13 @@ class Live(Terminal):
 
 
 @contextmanager
-def dashboard(*arguments: object, columns: int = 120, rows: int = 36, **environment: str) -> Iterator[Live]:
-    """A dashboard that has its first screen."""
+def dashboard(
+    *arguments: object, columns: int = 120, rows: int = 36, painted: str = "opensnoop", **environment: str
+) -> Iterator[Live]:
+    """A dashboard that has its first screen, which says `painted`: a tab, or where tabs are narrow the pane."""
     terminal = Live([*EBTOP, *map(str, arguments)], columns, rows, **environment)
     try:
-        terminal.wait_for("opensnoop")
+        terminal.wait_for(painted)
         yield terminal
     finally:
         terminal.end()
@@ -83,7 +85,7 @@ def short() -> Iterator[Path]:
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (120, 36)])
 @pytest.mark.parametrize("environment", [{"TERM": "linux"}, {"TERM": "xterm-256color"}, {"NO_COLOR": "1"}])
 def test_all_panes_at_every_size(columns: int, rows: int, environment: dict[str, str]) -> None:
-    with dashboard("execsnoop", columns=columns, rows=rows, **environment) as terminal:
+    with dashboard("execsnoop", columns=columns, rows=rows, painted="execsnoop", **environment) as terminal:
         for key, name in PANES.items():
             terminal.type(key)
             until(terminal, f"{key} {name} ·")

@@ -140,7 +140,6 @@ def stack_by_gdb(program: list[str], function: str) -> list[str]:
 
 
 @pytest.mark.native
-@pytest.mark.native
 @pytest.mark.parametrize("built", BUILT)
 def test_the_same_stack_as_gdb(tmp_path: Path, built: str) -> None:
     if shutil.which("gdb") is None:
@@ -181,7 +180,6 @@ def by_perf(folder: Path, argv: list[str]) -> Counter[tuple[str, ...]]:
 
 
 @pytest.mark.native
-@pytest.mark.native
 @pytest.mark.parametrize("built", BUILT)
 def test_the_same_stacks_as_perf(tmp_path: Path, built: str) -> None:
     if shutil.which("perf") is None:
@@ -194,7 +192,6 @@ def test_the_same_stacks_as_perf(tmp_path: Path, built: str) -> None:
     assert alike(counted(found.where(path="/nonexistent"))) == theirs == expected(13, 7, "open_it", "open")
 
 
-@pytest.mark.native
 @pytest.mark.native
 def test_a_process_that_goes_on_for_long(tmp_path: Path) -> None:
     """It is named by what it has in memory."""

@@ -77,6 +77,19 @@ async def until(pilot: Pilot, true: Callable[[], object], seconds: float = 5.0) 
         await asyncio.sleep(0.02)
 
 
+async def settled(pilot: Pilot, seconds: float = 0.3) -> None:
+    """Wait until what is drawn, colours included, has not changed for so long."""
+    last: object = None
+    for _ in range(40):
+        screen = pilot.app.screen
+        now = [list(strip) for strip in screen._compositor.render_strips(screen.size)]
+        if now == last:
+            return
+        last = now
+        await pilot.pause(seconds)
+    raise AssertionError("the screen does not come to rest")
+
+
 def table(pilot: Pilot) -> Table:
     """The rows of the shown pane."""
     view = pilot.app.screen_stack[0].view

@@ -18,7 +18,7 @@ from ebtop.tick import Phase
 from ebtop.tool import Kind
 from ebtop.ui.app import Dashboard
 from ebtop.ui.process_page import ProcessPage
-from tests.ui.screen import TOOLS, shown, table, until
+from tests.ui.screen import TOOLS, settled, shown, table, until
 
 SIZES = [(80, 24), (120, 36)]
 by_size = pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
@@ -54,11 +54,11 @@ def there(time: int, *keys: str, then=None):
         pilot.app.screen._look_at(time)
         panes = pilot.app._panes
         await until(pilot, lambda: panes._snapshot and panes._snapshot.playback.time == time and panes.pane.ticks)
-        await pilot.pause(0.3)
+        await settled(pilot)
         await pilot.press(*keys)
         if then is not None:
             await until(pilot, lambda: then(pilot))
-        await pilot.pause(0.5)
+        await settled(pilot, 0.5)
 
     return run
 

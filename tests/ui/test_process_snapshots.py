@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from ebtop.tick import Ancestor
 from ebtop.tool import Kind
 from tests.ui.processes import PYTHON, bash, go_to, opened
-from tests.ui.screen import EXECS, OPENS, TOOLS, dashboard, filled, shown, started, until
+from tests.ui.screen import EXECS, OPENS, TOOLS, dashboard, filled, settled, shown, started, until
 from tests.ui.synthetic import Scripted
 
 HISTOGRAM = next(t for t in TOOLS if t.kind is Kind.HISTOGRAM)
@@ -27,7 +27,7 @@ def on_page(source: Scripted, *keys: str, says=None, then: Callable[[Pilot], obj
         await pilot.press(*keys)
         if then is not None:
             await until(pilot, lambda: then(pilot))
-        await pilot.pause(0.2)
+        await settled(pilot)
 
     return run
 
@@ -60,7 +60,7 @@ def test_page_by_events_alone(snap_compare, size):
         await filled(pilot)
         pilot.app.open_process(20_000 + 3001)
         await until(pilot, lambda: "/proc has not answered" in shown(pilot) and "first seen" in shown(pilot))
-        await pilot.pause(0.2)
+        await settled(pilot)
 
     assert snap_compare(dashboard(source), terminal_size=size, run_before=run)
 

@@ -14,7 +14,7 @@ from ebtop.tick import Message
 from ebtop.ui.app import Dashboard
 from ebtop.ui.timebar import TimeBar
 from tests.ui import synthetic
-from tests.ui.screen import OPENS, TOOLS, dashboard, filled, lines, shown, started, table, until
+from tests.ui.screen import OPENS, TOOLS, dashboard, filled, lines, settled, shown, started, table, until
 from tests.ui.synthetic import SECOND, START, Scripted
 
 
@@ -65,7 +65,7 @@ async def test_every_pane_shows_the_same_numbers_as_live(tmp_path, tool):
             await until(pilot, lambda: "[ back" in shown(pilot))
             await until(pilot, lambda app=app: len(app._panes._snapshot.tools[tool.name].ticks) == 3)
             await pilot.press("space")
-            await pilot.pause(0.4)
+            await settled(pilot)
             # Where a row of equal ones stands depends on the pictures that were drawn before.
             screens.append("\n".join(sorted(lines(pilot)[2:-2])))
     assert screens[0] == screens[1]

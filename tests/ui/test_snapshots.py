@@ -9,7 +9,20 @@ from ebtop.config import Config
 from ebtop.tick import Attempt, Gone, Phase, Resolve, Tick, ToolState
 from ebtop.ui.streammodel import TopModel
 from tests.ui import synthetic
-from tests.ui.screen import EXECS, OPENS, dashboard, filled, machine, shown, started, table, ticks, until, watched
+from tests.ui.screen import (
+    EXECS,
+    OPENS,
+    dashboard,
+    filled,
+    machine,
+    settled,
+    shown,
+    started,
+    table,
+    ticks,
+    until,
+    watched,
+)
 from tests.ui.synthetic import START, Scripted
 
 SIZES = [(80, 24), (120, 36)]
@@ -24,7 +37,7 @@ def drive(*keys: str, then=None):
         await pilot.press(*keys)
         if then is not None:
             await until(pilot, lambda: then(pilot))
-        await pilot.pause(0.1)
+        await settled(pilot)
 
     return run
 

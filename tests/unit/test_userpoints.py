@@ -68,5 +68,12 @@ def test_what_cannot_be_read_is_a_problem_and_no_failure(tmp_path: Path) -> None
         assert str(target) in answer.problem
 
 
+def test_a_kernel_that_tells_nothing_is_a_problem_and_no_failure(tmp_path: Path) -> None:
+    """The file that lists tracepoints is missing where tracefs should be."""
+    answer = found(Points(tmp_path), "tracepoint:*")
+    assert (answer.total, answer.points) == (0, ())
+    assert "available_events" in answer.problem
+
+
 def test_usdt_of_a_program_without_any(program: Path) -> None:
     assert list(UserPoints().usdt(f"{program}:*")) == []

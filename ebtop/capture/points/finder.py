@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ebtop.attachpoint import Point, PointKind
+from ebtop.capture.btf import BtfError
 from ebtop.resolve.binaryfile import BinaryError
 from ebtop.tick import FindPoints, FoundPoints
 
@@ -52,9 +53,9 @@ def found(points: Points, pattern: str) -> FoundPoints:
     holds least that was not asked for."""
     try:
         matching = sorted(points.matching(pattern), key=_order)
-    except BinaryError as error:
+        return FoundPoints(pattern, len(matching), tuple(map(points.described, matching[:MOST])))
+    except (BinaryError, BtfError, OSError) as error:
         return FoundPoints(pattern, 0, problem=str(error))
-    return FoundPoints(pattern, len(matching), tuple(map(points.described, matching[:MOST])))
 
 
 def _order(point: Point) -> tuple[bool, int, int]:
