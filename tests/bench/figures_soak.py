@@ -27,7 +27,8 @@ SAMPLES = 60
 def soak(plan: Plan) -> Iterator[Curve | Figure]:
     """The dashboard and a recorder beside it, under the same opens."""
     seconds = round(plan.seconds(60 * MINUTES))
-    memory = Curve("soak_pss", f"Memory at {STEADY:,} opens a second", "MiB", "minutes", digits=1)
+    pss = Curve("soak_pss", f"PSS at {STEADY:,} opens a second", "MiB", "minutes", digits=1)
+    own = Curve("soak_own", f"Memory of its own at {STEADY:,} opens a second", "MiB", "minutes", digits=1)
     late = Figure("soak_late", "How much later a tick of the recording ends than its number says", "ms", digits=2)
     lost = Figure("soak_lost", "Events lost in that time", "events")
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder, target() as path, ExitStack() as stack:
@@ -40,10 +41,11 @@ def soak(plan: Plan) -> Iterator[Curve | Figure]:
             time.sleep(seconds / SAMPLES)
             minutes = f"{(time.monotonic() - begun) / 60:.1f}"
             for name, one in running.items():
-                memory.add(minutes, name, processes.pss_bytes(one.pid) / (1 << 20))
+                pss.add(minutes, name, processes.pss_bytes(one.pid) / (1 << 20))
+                own.add(minutes, name, processes.own_bytes(one.pid) / (1 << 20))
         stack.close()
         _ticks(file, late, lost)
-    yield from (memory, late, lost)
+    yield from (own, pss, late, lost)
 
 
 def _ticks(file: Path, late: Figure, lost: Figure) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
 WIDTH = 860
 _BAR, _GAP, _LABELS, _RIGHT = 16, 7, 400, 110
 _PLOT_HEIGHT, _PLOT_LEFT, _PLOT_RIGHT = 230, 64, 190
+_NAMED = 11  # points with their names below the axis
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #24292f }
 .title { font-weight: 600; font-size: 15px } .small { font-size: 11.5px; fill: #57606a }
@@ -100,6 +101,25 @@ def _scaled(value: float, low: float, high: float, start: float, end: float) -> 
     return start + (end - start) * math.log(value / low) / math.log(high / low)
 
 
+Axis = Callable[[Sequence[float]], tuple[list[float], Callable[[float, float, float], float]]]
+"""Of the values that are drawn: what is marked, and where a value is between a start and an end."""
+
+
+def logarithmic(values: Sequence[float]) -> tuple[list[float], Callable[[float, float, float], float]]:
+    """An axis of powers of ten."""
+    least, most = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values) * 1.01))
+    marks = [10.0**exponent for exponent in range(least, most + 1)]
+    return marks, lambda value, start, end: _scaled(value, marks[0], marks[-1], start, end)
+
+
+def linear(values: Sequence[float]) -> tuple[list[float], Callable[[float, float, float], float]]:
+    """An axis from 0 on."""
+    step = 10.0 ** math.floor(math.log10(max(values)))
+    step = step / 2 if max(values) < 3 * step else step
+    marks = [step * number for number in range(math.ceil(max(values) / step) + 1)]
+    return marks, lambda value, start, end: start + (end - start) * value / marks[-1]
+
+
 def _medians(curve: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """By tracer and point, where there is a positive one."""
     found: dict[str, dict[str, float]] = {}
@@ -111,29 +131,29 @@ def _medians(curve: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     return found
 
 
-def lines(curve: Mapping[str, Any], top: float) -> tuple[list[str], float]:
-    """A line for each tracer over the curve's points, evenly spaced; both ends, with the height used."""
+def lines(curve: Mapping[str, Any], top: float, axis: Axis) -> tuple[list[str], float]:
+    """A line for each tracer over the curve's points, evenly spaced; with the height used."""
     medians, points = _medians(curve), list(curve["points"])
     if not medians:
         return [], 0
-    values = [value for line in medians.values() for value in line.values()]
-    low, high = 10 ** math.floor(math.log10(min(values))), 10 ** math.ceil(math.log10(max(values) * 1.01))
+    marks, place = axis([value for line in medians.values() for value in line.values()])
     base, right = top + 40 + _PLOT_HEIGHT, WIDTH - _PLOT_RIGHT
     drawn = [_text(0, top + 18, f"{curve['title']} ({curve['unit']})", 'class="title"')]
-    for exponent in range(round(math.log10(low)), round(math.log10(high)) + 1):
-        y = _scaled(10**exponent, low, high, base, top + 40)
+    for mark in marks:
+        y = place(mark, base, top + 40)
         drawn += [
             _line(_PLOT_LEFT, y, right, y, "axis"),
-            _text(_PLOT_LEFT - 8, y + 4, f"{10**exponent:g}", 'text-anchor="end" class="small"'),
+            _text(_PLOT_LEFT - 8, y + 4, f"{mark:g}", 'text-anchor="end" class="small"'),
         ]
     across = {
         point: _PLOT_LEFT + 30 + (right - _PLOT_LEFT - 60) * i / max(1, len(points) - 1)
         for i, point in enumerate(points)
     }
-    drawn += [_text(x, base + 18, point, 'text-anchor="middle" class="small"') for point, x in across.items()]
+    named = list(across.items())[:: math.ceil(len(across) / _NAMED)]
+    drawn += [_text(x, base + 18, point, 'text-anchor="middle" class="small"') for point, x in named]
     drawn.append(_text((_PLOT_LEFT + right) / 2, base + 36, curve["over"], 'text-anchor="middle" class="small"'))
     for number, (tracer, line) in enumerate(medians.items()):
-        spots = [(across[point], _scaled(value, low, high, base, top + 40)) for point, value in line.items()]
+        spots = [(across[point], place(value, base, top + 40)) for point, value in line.items()]
         drawn += _polyline(tracer, spots, number % 5, (right, top + 52 + 20 * number))
     return drawn, base + 46 - top
 
@@ -149,12 +169,15 @@ def _polyline(tracer: str, spots: Sequence[tuple[float, float]], colour: int, le
     ]
 
 
+CURVES: Mapping[str, Axis] = {"open_cpu": logarithmic, "soak_own": linear}
+
+
 def draw(data: Mapping[str, Any]) -> str:
     """The whole picture as SVG, from what bench.json holds; what was not measured is not drawn."""
     drawn, height = bars([figure for figure in data["figures"] if "samples" in figure])
     for figure in data["figures"]:
-        if figure["key"] == "open_cpu":
-            more, used = lines(figure, height + 10)
+        if figure["key"] in CURVES:
+            more, used = lines(figure, height + 10, CURVES[figure["key"]])
             drawn, height = drawn + more, height + 10 + used
     about = data["machine"]
     facts = (

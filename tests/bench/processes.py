@@ -78,13 +78,22 @@ def cpu_s(root: int) -> float:
 
 def pss_bytes(root: int) -> int:
     """Memory of a tree, pages that several share divided among them."""
+    return _memory(root, ("Pss:",))
+
+
+def own_bytes(root: int) -> int:
+    """The same without pages of files, whose shares change as other processes map the same libraries."""
+    return _memory(root, ("Pss_Anon:", "Pss_Shmem:"))
+
+
+def _memory(root: int, kinds: tuple[str, ...]) -> int:
     total = 0
     for pid in tree(root):
         try:
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         except OSError:
             continue
-        total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+        total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(kinds))
     return total
 
 
