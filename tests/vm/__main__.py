@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from tests import loads
@@ -46,18 +46,24 @@ def script() -> str:
     return f"{exports}cd {shlex.quote(str(ROOT))} && exec {shlex.quote(sys.executable)} -m tests.vm.guest /out\n"
 
 
-def divided(kernels: int) -> list[tuple[list[str], str]]:
-    """The parts of each kernel, and which tests: what has to be seen once is shared out, so that all end soon."""
-    parts = [[part for part in [*PARTS, "tests"] if ONCE.get(part, n) % kernels == n % kernels] for n in range(kernels)]
-    return [(each, TESTS[n % 2] if kernels > 1 else "") for n, each in enumerate(parts)]
+def planned(arguments: argparse.Namespace) -> list[Plan]:
+    """What each kernel does: all that was asked for, or, if nothing was, what has to be seen once is shared out."""
+    count = len(dict.fromkeys(arguments.kernels))
+    wanted = arguments.parts or [*PARTS, "tests"]
+    if arguments.parts and not arguments.share:
+        return [Plan(wanted, [], arguments.tests)] * count
+    parts = [[part for part in wanted if ONCE.get(part, n) % count == n % count] for n in range(count)]
+    if arguments.share:
+        return [Plan(each, [], arguments.tests, n, count) for n, each in enumerate(parts)]
+    return [Plan(each, [], TESTS[n % 2] if count > 1 else "") for n, each in enumerate(parts)]
 
 
-def run(kernel: Kernel, parts: list[str], tests: str, limit_s: float) -> list[Result]:
-    """Boot it once and do these parts in there; what cannot be had is skipped, with the reason."""
+def run(kernel: Kernel, plan: Plan, limit_s: float) -> list[Result]:
+    """Boot it once and do what is planned in there; what cannot be had is skipped, with the reason."""
     out = Path(tempfile.mkdtemp(prefix="ebtop-vm-"))
     try:
-        found = [(place, str(path)) for place, path in kernel.headers] if "headers" in parts else []
-        (out / "plan.json").write_text(json.dumps(asdict(Plan(parts, found, tests))))
+        found = [(place, str(path)) for place, path in kernel.headers] if "headers" in plan.parts else []
+        (out / "plan.json").write_text(json.dumps(asdict(replace(plan, headers=found))))
         ended = boot(kernel, out, script(), limit_s)
     except UnavailableError as why:
         shutil.rmtree(out)
@@ -80,6 +86,8 @@ def parsed(words: list[str]) -> argparse.Namespace:
     parts = [*PARTS, "tests"]
     parser.add_argument("--part", dest="parts", action="append", choices=parts, help="only this, on each kernel; "
                         "repeatable")  # fmt: skip
+    parser.add_argument("--share", action="store_true", help="the first of a tool's ways to attach on each kernel, "
+                        "all else on one of them")  # fmt: skip
     parser.add_argument("-k", dest="tests", default="", metavar="WORDS", help="pytest's -k, for the part `tests`")
     parser.add_argument("--limit", type=float, default=LIMIT_S, metavar="S", help="seconds that a kernel may take")
     return parser.parse_args(words)
@@ -98,9 +106,7 @@ def main(words: list[str]) -> int:
     arguments = parsed(words)
     kernels = [Kernel(name) for name in dict.fromkeys(arguments.kernels)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        asked = [(arguments.parts, arguments.tests)] * len(kernels)
-        shares = asked if arguments.parts else divided(len(kernels))
-        found = list(pool.map(lambda kernel, share: run(kernel, share[0], share[1], arguments.limit), kernels, shares))
+        found = list(pool.map(lambda kernel, plan: run(kernel, plan, arguments.limit), kernels, planned(arguments)))
     of_kernels = {label(kernel): done for kernel, done in zip(kernels, found, strict=True)}
     lines = [*results.table(of_kernels), "", *results.reasons(of_kernels)]
     passed, failed, skipped = results.totals(of_kernels)

@@ -38,6 +38,8 @@ class Plan:
     parts: list[str]
     headers: list[tuple[str, str]]
     tests: str = ""  # pytest's -k
+    number: int = 0  # of this kernel, of so many that share what is not first choice
+    kernels: int = 1
 
     @classmethod
     def read(cls, out: Path) -> Plan:
@@ -45,10 +47,13 @@ class Plan:
         return cls(**json.loads((out / "plan.json").read_text()))
 
 
-def ways(tool: Tool) -> Iterator[tuple[str, set[str]]]:
-    """(function that asks for it, probes that it must have): each alternative of each slot that has several."""
+def ways(tool: Tool, number: int = 0, kernels: int = 1) -> Iterator[tuple[str, set[str]]]:
+    """(function that asks for it, probes that it must have): each alternative of each slot that has several; the first
+    of a slot on every kernel, each other on one of them."""
     for slot in tool.slots:
-        for probes in slot.alternatives if len(slot.alternatives) > 1 else ():
+        for place, probes in enumerate(slot.alternatives if len(slot.alternatives) > 1 else ()):
+            if place and place % kernels != number:
+                continue
             others = {p.function for other in slot.alternatives if other is not probes for p in other}
             function = next(p.function for p in probes if p.function not in others)
             yield function, {str(p) for p in probes if not p.optional}
@@ -93,11 +98,11 @@ Check = tuple[str, str, Callable[[], Result]]
 """Tool, how it is tried, and what does it."""
 
 
-def alternatives(_plan: Plan) -> Iterator[Check]:
+def alternatives(plan: Plan) -> Iterator[Check]:
     """Every alternative of every tool that this kernel has, each the only one of its slot."""
     tracefs.ensure()
     for tool in registry.tools():
-        forced = list(ways(tool))
+        forced = list(ways(tool, plan.number, plan.kernels))
         for function, probes in forced:
             how = f"--attach={function}"
             if lacking := sorted(filter(_is_lacking, probes)):
