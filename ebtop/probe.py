@@ -26,6 +26,10 @@ class Attach(StrEnum):
     TIMED = "timed"  # by the clock, on every CPU or ("interval:s:1") on one
 
 
+TYPED = frozenset({Attach.TP_BTF, Attach.ITER})
+"""Kinds that are loaded for a type in the BTF of the running kernel."""
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """An attach point: `kind:target`, and the function of the C program that runs there.

@@ -39,7 +39,7 @@ from ebtop.capture.bpfsyscall import (
     attach_typed,
     load_typed,
 )
-from ebtop.probe import Attach, Probe
+from ebtop.probe import TYPED, Attach, Probe
 
 _PLACES = (
     "/usr/lib/python3/dist-packages",  # Debian, Ubuntu
@@ -58,7 +58,6 @@ _PROGRAM_TYPES = {
     Attach.FENTRY: 26, Attach.FEXIT: 26, Attach.UPROBE: 2, Attach.URETPROBE: 2, Attach.COUNTED: 7, Attach.TIMED: 7,
 }  # fmt: skip
 _SOFTWARE, _CPU_CLOCK = 1, 0
-_TYPED = frozenset({Attach.TP_BTF, Attach.ITER})
 _TYPES_OF = {Attach.TP_BTF: RAW_TP, Attach.ITER: ITER, Attach.FENTRY: FENTRY, Attach.FEXIT: FEXIT}
 _TRAMPOLINES = {Attach.FENTRY: b"kfunc__", Attach.FEXIT: b"kretfunc__"}
 _CALLS = (
@@ -101,7 +100,7 @@ class Compiled:
     def load(self, probe: Probe, type_id: int = 0) -> int:
         """Have the kernel check and load the probe's function: its descriptor. One for tp_btf or an iterator is loaded
         for that type id, by ourselves, as bcc does not know these kinds. Raises BccError."""
-        if probe.kind in _TYPED or type_id:
+        if probe.kind in TYPED or type_id:
             return self._load_typed(probe, type_id, _TYPES_OF[probe.kind])
         try:
             return int(self._module.load_func(self._name(probe), _PROGRAM_TYPES[probe.kind]).fd)
@@ -168,7 +167,7 @@ class Bcc:
             return int(self._lib.bpf_attach_tracepoint(fd, *target.split(b":")))
         if probe.kind is Attach.RAW_TRACEPOINT:
             return int(self._lib.bpf_attach_raw_tracepoint(fd, target))
-        if probe.kind in _TYPED:
+        if probe.kind in TYPED:
             return _attached(probe, fd)
         if probe.kind in _TRAMPOLINES:
             return int(self._lib.bpf_attach_kfunc(fd))

@@ -10,9 +10,7 @@ from ebtop.capture.btf import BtfError, KernelTypes
 from ebtop.capture.distroheaders import HeaderTypes, kernel_types
 from ebtop.capture.headers import offsets_header, used_members, write_tree
 from ebtop.capture.program import all_sources
-from ebtop.tool import Attach, Probe, probes_of
-
-_TYPED = frozenset({Attach.TP_BTF, Attach.ITER})
+from ebtop.probe import TYPED, Attach, Probe, probes_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Known:
 
     def of(self, probes: Iterable[Probe]) -> dict[str, int]:
         """The type ids of those probes that need one; 0 where this kernel has none."""
-        return {str(probe): self.ids.get(str(probe), 0) for probe in probes if probe.kind in _TYPED}
+        return {str(probe): self.ids.get(str(probe), 0) for probe in probes if probe.kind in TYPED}
 
 
 def learn() -> Known:
@@ -38,7 +36,7 @@ def learn() -> Known:
         headers = str(write_tree(offsets_header(types, sources)))
     except (BtfError, OSError) as error:
         return Known(why=str(error))
-    typed = {p for tool in registry.tools() for p in probes_of(tool.slots) if p.kind in _TYPED}
+    typed = {p for tool in registry.tools() for p in probes_of(tool.slots) if p.kind in TYPED}
     return Known(headers, note=note, ids={str(probe): _type_id(types, probe) for probe in typed})
 
 

@@ -21,7 +21,7 @@ from typing import Self
 from ebtop import capability
 from ebtop.capture import bcclib, perfevents
 from ebtop.capture.bcclib import Bcc, BccError, Compiled
-from ebtop.probe import Attach, Probe
+from ebtop.probe import TYPED, Attach, Probe
 from ebtop.probing.plan import Site
 
 STACKS = "STACKS"
@@ -147,19 +147,25 @@ class Builder:
         of the time; when one does not attach, the program is built anew with the next.
         """
         started = time.monotonic()
-        chosen = [0] * len(self._request.slots)
-        while True:
-            failed = self._attempt([alt[i] for (_, alt), i in zip(self._request.slots, chosen, strict=True)])
+        slots = [[alt for alt in alternatives if self._has_types(alt)] for _, alternatives in self._request.slots]
+        chosen = [0] * len(slots)
+        failed = next((number for number, alternatives in enumerate(slots) if not alternatives), None)
+        while failed is None or chosen[failed] < len(slots[failed]):
+            failed = self._attempt([alt[i] for alt, i in zip(slots, chosen, strict=True)])
             if failed is None:
                 break
             chosen[failed] += 1
-            name, alternatives = self._request.slots[failed]
-            if chosen[failed] == len(alternatives):
-                self.result.error = f"no probe for {name!r} could be attached"
-                break
-            self.result.error = ""
+        if failed is not None:
+            self.result.error = f"no probe for {self._request.slots[failed][0]!r} could be attached"
         self.result.compile_s = time.monotonic() - started
         return self.result
+
+    def _has_types(self, alternative: Sequence[Probe]) -> bool:
+        """Whether the kernel told the type of each function that needs one: without it there is nothing to compile."""
+        typed = [probe for probe in alternative if probe.kind in TYPED and not probe.optional]
+        unknown = [probe for probe in typed if not self._request.types.get(str(probe), 0)]
+        self.result.tried += [(str(probe), f"this kernel's BTF has no {probe}") for probe in unknown]
+        return not unknown
 
     def _attempt(self, alternatives: Sequence[Sequence[Probe]]) -> int | None:
         """Build with one alternative for each slot: the slot that did not attach, None when all did (or it is no use

@@ -14,7 +14,7 @@ from ebtop.capture.btf import KernelTypes
 from ebtop.capture.compiler import Compilers
 from ebtop.capture.headers import offsets_header, write_tree
 from ebtop.capture.loader import Loaded, Request
-from ebtop.tool import Attach, Probe
+from ebtop.probe import Attach, Probe
 
 TEXT = """
 #include <kernel_offsets.h>
@@ -55,7 +55,7 @@ def built(*alternatives: Probe) -> Loaded:
     headers = str(write_tree(offsets_header(kernel, [TEXT])))
     compilers = Compilers(1)
     slots = [("place", [[probe] for probe in alternatives])]
-    types = {str(probe): kernel.tracepoint_id(probe.target) for probe in alternatives}
+    types = {str(probe): kernel.tracepoint_id(probe.target) for probe in alternatives if probe.kind is Attach.TP_BTF}
     compilers.ask(Request("x", TEXT, slots, {}, headers, [], ["hits"], types=types), {})
     readable, _, _ = select.select(compilers.filenos(), [], [], 60)
     [(_name, loaded)] = compilers.collect(readable)

@@ -21,7 +21,8 @@ from pathlib import Path
 
 from ebtop import registry
 from ebtop.capture import tracefs
-from ebtop.tool import Attach, Tool
+from ebtop.probe import TYPED
+from ebtop.tool import Tool
 from tests.kernel.ebtop import run, trace
 from tests.vm.expectations import EXPECTED, must
 from tests.vm.results import Result, append
@@ -139,8 +140,7 @@ def without_btf(_plan: Plan) -> Iterator[Check]:
 
 def needs_btf(tool: Tool) -> bool:
     """Has any of its slots only alternatives that the verifier must know types for?"""
-    typed = {Attach.TP_BTF, Attach.ITER}
-    return any(all(any(p.kind in typed for p in probes) for probes in slot.alternatives) for slot in tool.slots)
+    return any(all(any(p.kind in TYPED for p in probes) for probes in slot.alternatives) for slot in tool.slots)
 
 
 def untyped(tool: Tool) -> Result:
