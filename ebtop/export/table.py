@@ -12,7 +12,7 @@ from ebtop.export.columns_text import Layout, cut, fitting
 from ebtop.export.exporter import ByteStream, Summary, encoding
 from ebtop.export.notes import note_losses, note_summary
 from ebtop.export.order import in_order
-from ebtop.export.text_blocks import histogram_lines, process_lines, stack_lines
+from ebtop.export.text_blocks import event_stacks, histogram_lines, process_lines, stack_lines
 from ebtop.model.format import cell
 from ebtop.tick import Tick
 from ebtop.tool import Batch, Column, Kind, Names, Tool, values
@@ -27,8 +27,8 @@ def _cells(column: Column, batch: Batch, names: Names) -> list[str]:
 
 
 class TableExporter:
-    """An Exporter of aligned columns as the data stream by; histograms are bars, stacks indented lists, processes a
-    table an interval.
+    """An Exporter of aligned columns as the data stream by; histograms are bars, stacks indented lists (those of events
+    below them), processes a table an interval.
 
     Lines are cut, and columns left out, to fit the terminal, and only there.
     """
@@ -51,7 +51,7 @@ class TableExporter:
     def tick(self, tool: Tool, tick: Tick, names: Names) -> None:
         """Events in the order of their time; rows only if they stand alone."""
         columns = self._columns.get(tool.name) or [column for column in tool.columns if not column.hidden]
-        render = partial(self._lines, columns, names)
+        render = partial(self._lines, tool, columns, names)
         for lines in in_order(tick.events, render):
             self._write(lines)
         if tool.kind is Kind.PROCESSES:
@@ -71,9 +71,10 @@ class TableExporter:
         self._stream.flush()
         note_summary(summary, self._notes)
 
-    def _lines(self, columns: Sequence[Column], names: Names, batch: Batch) -> list[str]:
+    def _lines(self, tool: Tool, columns: Sequence[Column], names: Names, batch: Batch) -> list[str]:
         layout = Layout(columns)
-        return list(map(layout.line, zip(*(_cells(column, batch, names) for column in columns), strict=True)))
+        lines = map(layout.line, zip(*(_cells(column, batch, names) for column in columns), strict=True))
+        return list(map(str.__add__, lines, event_stacks(tool, batch, names)))
 
     def _width(self) -> int | None:
         if self._fixed_width is not None or not self._stream.isatty():
@@ -82,5 +83,5 @@ class TableExporter:
 
     def _write(self, lines: Iterable[str]) -> None:
         width = self._width()
-        text = "".join(cut(line, width) + "\n" for line in lines)
+        text = "".join(cut(part, width) + "\n" for line in lines for part in line.split("\n"))
         self._stream.write(text.encode(self._encoding, "backslashreplace"))

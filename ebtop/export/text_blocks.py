@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ebtop.export.columns_text import Layout
+from ebtop.export.stackcounts import KERNEL_COLUMN
 from ebtop.model import percentiles
 from ebtop.model.census import busy, span_ns, summed
 from ebtop.model.format import clock, count, duration, percent, rated
 from ebtop.sanitise import sanitise
 from ebtop.tick import Frame, Histogram, Stack, Tick
-from ebtop.tool import Buckets, Column, Names, Tool, values
+from ebtop.tool import Batch, Buckets, Column, Names, Tool, Type, values
 
 _BAR = 40
+_INDENT = " " * 12
 _MOST_BARS = 32
 
 Bar = tuple[int, int, int]
@@ -75,12 +77,24 @@ def _stack(one: Stack, total: int) -> Iterator[str]:
     thread = f" thread {one.tid}" if one.tid != one.pid else ""
     yield f"{one.count:>8,} {100 * one.count / max(total, 1):5.1f} %  {sanitise(one.comm)} {one.pid}{thread}"
     for frame in reversed(one.frames):
-        yield " " * 12 + _frame(frame)
+        yield _INDENT + _frame(frame)
 
 
 def _frame(frame: Frame) -> str:
     module = "kernel" if frame.kernel else frame.module
     return sanitise(f"{frame.name}  [{module}]" if module else frame.name)
+
+
+def event_stacks(tool: Tool, batch: Batch, names: Names) -> list[str]:
+    """For each event the functions that led to it, the innermost first, a line each; "" for one without."""
+    stacks = [(column, values(column, batch, names)) for column in tool.columns if column.type is Type.STACK]
+    lines = [""] * len(batch)
+    for column, found in reversed(stacks):  # the kernel's are the last, and the innermost
+        of_kernel = column.key == KERNEL_COLUMN
+        for row, functions in enumerate(found):
+            frames = [Frame(name, "", of_kernel) for name in functions] if isinstance(functions, list) else []
+            lines[row] += "".join(f"\n{_INDENT}{_frame(frame)}" for frame in reversed(frames))
+    return lines
 
 
 def process_lines(tool: Tool, tick: Tick, columns: Sequence[Column], names: Names) -> Iterator[str]:

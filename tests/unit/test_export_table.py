@@ -6,6 +6,7 @@ import io
 import time
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ebtop import eventstack
 from ebtop.export.columns_text import Layout, cut, fitting, shown_width
 from ebtop.export.exporter import Summary
 from ebtop.export.table import TableExporter
@@ -192,6 +194,28 @@ def test_many_buckets_become_one_bar_per_power_of_two() -> None:
     assert sum(n for _, _, n in shown) == len(counts)
     assert (1024, 2048, 4) in shown
     assert all(before[1] == after[0] for before, after in pairwise(shown))
+
+
+def test_the_stacks_of_events_are_below_them() -> None:
+    kind = np.dtype([*EVENT.descr, ("stack_id", "<u8")])
+    events = np.zeros(3, kind)
+    events["ts"], events["comm"], events["stack_id"] = [T0, T0 + 1, T0 + 2], b"sh", [7, 0, 8]
+    tick = Tick("sample", 1, T0, (events,))
+    stream = io.BytesIO()
+    exporter = TableExporter(stream, io.StringIO(), width=40)
+    tool = replace(EVENTS, columns=(*EVENTS.columns[:3], *eventstack.COLUMNS))
+    exporter.begin(tool, ())
+    known = {"stack": {7: '["main","open"]', 8: '["\\u001b[2J' + "x" * 40 + '"]'}, "kstack": {7: '["do_open"]'}}
+    exporter.tick(tool, tick, known)
+    assert stream.getvalue().decode().splitlines()[1:] == [
+        "06:14:05.123      0 sh",
+        "            do_open  [kernel]",
+        "            open",
+        "            main",
+        "06:14:05.123      0 sh",
+        "06:14:05.123      0 sh",
+        "            \\x1b[2Jxxxxxxxxxxxxxxxxxxxx…",
+    ]
 
 
 def test_stacks_hottest_last_innermost_first() -> None:
