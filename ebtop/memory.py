@@ -7,10 +7,12 @@ import ctypes
 import gc
 import re
 import sys
+import time
 from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _LARGEST = 32 << 20  # glibc takes no higher threshold
+_TRIM_EVERY_S = 60.0
 
 
 def pss(pid: int) -> int:
@@ -54,3 +56,17 @@ def trim() -> None:
     """Give back what is free, however large the blocks that are kept: what starting took will not be needed again."""
     with contextlib.suppress(AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+class Trimmer:
+    """Trims `first_s` after it was made, then once a minute: blocks of a flood leave holes between those that stay, and
+    a heap of holes would grow for hours."""
+
+    def __init__(self, first_s: float = _TRIM_EVERY_S) -> None:
+        self._next = time.monotonic() + first_s
+
+    def now_and_then(self) -> None:
+        """To be called often."""
+        if (now := time.monotonic()) >= self._next:
+            self._next = now + _TRIM_EVERY_S
+            trim()

@@ -13,7 +13,7 @@ from ebtop import arguments, privilege
 from ebtop.arguments import UsageError
 from ebtop.commands.run import backlog, capture_settings, check_command, check_duration, hold_command, tool_options
 from ebtop.commands.session import Session, focused_on, say, why_failed
-from ebtop.memory import settle
+from ebtop.memory import Trimmer, settle
 from ebtop.namespaces import NESTED, nested_pids
 from ebtop.source.live import Keeper, LiveSource
 
@@ -149,6 +149,7 @@ class Record:
         self._running: list[str] = []
         self._events = self._lost = 0
         self._began = self._committed = time.monotonic()
+        self._trimmer = Trimmer()
 
     def go(
         self, focus: Focus, options: dict[str, dict[str, int]], stacks: list[str], probing: Probing | None = None
@@ -218,6 +219,7 @@ class Record:
     def _commit(self) -> None:
         self._writer.commit()
         self._committed = time.monotonic()
+        self._trimmer.now_and_then()
 
     def _sum_up(self) -> None:
         from ebtop.model.format import nbytes

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from textual.message import Message as ScreenMessage
 
-from ebtop.memory import trim
+from ebtop.memory import Trimmer
 from ebtop.model.history import DEFAULT_BUDGET, History
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
 from ebtop.source import Playable, Source
@@ -139,7 +139,7 @@ class Reader:
         self._stale = False  # the shown pane's data or wishes changed since it was prepared
         self._posted = 0.0
         self._started = time.monotonic()
-        self._settled = False  # what a start takes for a while has been given back
+        self._trimmer = Trimmer(STARTING_S)
         self._unseen = False  # the screen has not come to the last picture yet
         self._room = threading.Semaphore(_AHEAD)
         self._stopped = False
@@ -303,9 +303,7 @@ class Reader:
             self._shown = self._prepared(self._look, self._frozen or live)
             self._stale = False
         self._posted = time.monotonic()
-        if not self._settled and self._posted - self._started > STARTING_S:
-            self._settled = True
-            trim()
+        self._trimmer.now_and_then()
         self._unseen = True
         self._post(Refreshed(live, self._shown, self._frozen))
 
