@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from ebtop.attachpoint import PointKind
-from ebtop.capture.pointplans import AT_RETURN, ENTER, PlanError, PointPlans
+from ebtop.capture.planerror import PlanError
+from ebtop.capture.pointplans import AT_RETURN, ENTER, PointPlans
 from ebtop.capture.points.userparameters import as_strings
 from ebtop.capture.userplanning import GO
 from ebtop.near import near
@@ -29,12 +30,12 @@ class Planner:
     def __init__(self) -> None:
         self._points: PointPlans | None = None
 
-    def plan(self, tool: str, asked: Probing | None) -> tuple[Plan, tuple[Attempt, ...]]:
-        """The plan, and what was left out of it and why. Raises PlanError."""
-        if asked is None:
-            raise PlanError("no attach point was asked for", remedy=f"ebtop run {tool} -p KIND:NAME; ebtop probes")
+    def plan(
+        self, tool: str, asked: Probing, over: Callable[[], bool] = lambda: False
+    ) -> tuple[Plan, tuple[Attempt, ...]]:
+        """The plan, and what was left out of it and why. Raises PlanError, also as soon as it is `over`."""
         self._points = self._points or PointPlans()
-        return _plan(tool, asked, self._points)
+        return _plan(tool, asked, self._points, over)
 
     def types(self, probes: Iterable[Probe]) -> dict[str, int]:
         """The type ids of the kernel's functions that programs are loaded for, by the probe."""
@@ -43,7 +44,7 @@ class Planner:
         return {str(probe): known.number(probe.target) for probe in typed} if known else {}
 
 
-def _plan(tool: str, asked: Probing, points: PointPlans) -> tuple[Plan, tuple[Attempt, ...]]:
+def _plan(tool: str, asked: Probing, points: PointPlans, over: Callable[[], bool]) -> tuple[Plan, tuple[Attempt, ...]]:
     if asked.mode is not Mode.LATENCY and asked.slower_than_ns:
         raise PlanError("--slower-than goes with --mode latency")
     if asked.mode is Mode.DIST and not asked.value:
@@ -52,7 +53,7 @@ def _plan(tool: str, asked: Probing, points: PointPlans) -> tuple[Plan, tuple[At
         raise PlanError("--value goes with --mode dist")
     try:
         tree = filters.parse(asked.filter)
-        return _Making(tool, asked, points, tree).plan()
+        return _Making(tool, asked, points, tree, over).plan()
     except BinaryError as error:
         raise PlanError(str(error)) from error
     except FilterError as error:
@@ -60,8 +61,10 @@ def _plan(tool: str, asked: Probing, points: PointPlans) -> tuple[Plan, tuple[At
 
 
 class _Making:
-    def __init__(self, tool: str, asked: Probing, points: PointPlans, tree: Tree | None) -> None:
-        self._tool, self._asked, self._points, self._tree = tool, asked, points, tree
+    def __init__(
+        self, tool: str, asked: Probing, points: PointPlans, tree: Tree | None, over: Callable[[], bool]
+    ) -> None:
+        self._tool, self._asked, self._points, self._tree, self._over = tool, asked, points, tree, over
         self._names = {name.name for name in filters.names(tree)}
         self._left_out: list[Attempt] = []
 
@@ -82,7 +85,10 @@ class _Making:
     def _matching(self, text: str) -> Iterator[tuple[Planned, str]]:
         asked = self._asked
         told = asked.mode in {Mode.TRACE, Mode.DIST} or asked.slower_than_ns > 0
-        return self._points.matching(text, described=told or bool(self._names - OWN.keys()))
+        for found in self._points.matching(text, described=told or bool(self._names - OWN.keys())):
+            if self._over():
+                raise PlanError("it was called off")
+            yield found
 
     def _is_left_out(self, point: Planned, refusal: str) -> bool:
         if refusal:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ebtop import capability
 from ebtop.attachpoint import Point, PointKind, spelt
+from ebtop.capture.planerror import PlanError
 from ebtop.capture.points.events import HARDWARE, SOFTWARE, refusal
 from ebtop.capture.points.parameters import of_point
 from ebtop.capture.points.search import Points
@@ -16,7 +17,6 @@ from ebtop.capture.points.userparameters import by_convention
 from ebtop.capture.userplanning import UserPlans
 from ebtop.near import near
 from ebtop.probing.plan import RESULT, Parameter, Planned, Sides
-from ebtop.tick import Attempt
 
 AT_RETURN = {PointKind.KPROBE: "kretprobe", PointKind.FENTRY: "fexit", PointKind.UPROBE: "uretprobe"}
 """What the return of a function is called."""
@@ -31,15 +31,6 @@ _PERIODS = {"cpu-clock": 1_000_000, "task-clock": 1_000_000}
 """ns; of other events of the kernel each one, of the CPU's one of so many."""
 _OF_CPU = 1_000_000
 _FASTEST_HZ, _SHORTEST_US = 10_000, 100
-
-
-class PlanError(Exception):
-    """Why there can be no plan, in one line. `usage`: something else has to be asked for; else this machine cannot, and
-    `tried` says what was."""
-
-    def __init__(self, why: str, *, usage: bool = True, tried: Sequence[Attempt] = (), remedy: str = "") -> None:
-        super().__init__(why)
-        self.usage, self.tried, self.remedy = usage, tuple(tried), remedy
 
 
 class PointPlans:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from ebtop.attachpoint import PointKind
+from ebtop.capture.planerror import PlanError
 from ebtop.capture.planning import Planner
-from ebtop.capture.pointplans import PlanError, PointPlans
+from ebtop.capture.pointplans import PointPlans
 from ebtop.capture.userplanning import UserPlans
 from ebtop.probing.plan import Form, Mode, Parameter, Place, Planned, Probing, Sides, Site
 from ebtop.tick import Attempt
@@ -127,12 +128,6 @@ def test_what_cannot_be_used_is_left_out_with_its_reason() -> None:
     with pytest.raises(PlanError, match="keeps kprobes out") as refused:
         planned("no")
     assert not refused.value.usage
-
-
-def test_nothing_asked_for_is_said_with_what_to_do() -> None:
-    with pytest.raises(PlanError) as refused:
-        Planner().plan("probe", None)
-    assert refused.value.remedy.startswith("ebtop run probe -p")
 
 
 # Words of the command line, on this machine

@@ -12,11 +12,11 @@ import pytest
 from ebtop import countrow, registry
 from ebtop.attachpoint import PointKind
 from ebtop.capture.histograms import HistogramMaps
-from ebtop.capture.making import too_hot, trial
 from ebtop.capture.points.parameters import of_record
 from ebtop.capture.points.tracepoints import record
 from ebtop.capture.program import Program
 from ebtop.capture.ticks import counted
+from ebtop.capture.trial import too_hot, trial
 from ebtop.export.accumulate import Accumulator
 from ebtop.model.history import History
 from ebtop.probing.filter import FilterError
