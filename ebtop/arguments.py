@@ -112,9 +112,6 @@ def span(text: str) -> int:
 
 def probing_from(tool: Tool, args: argparse.Namespace) -> Probing | None:
     """What is asked for; None for a tool that has attach points of its own. Raises UsageError."""
-    from ebtop.probing.filter import FilterError, parse
-    from ebtop.probing.plan import Mode, Probing
-
     given = {"-p": args.point, "--mode": args.mode, "--filter": args.filter, "--value": args.value,
              "--slower-than": args.slower_than, "--string": args.string, "--hot": args.hot}  # fmt: skip
     if tool.make is None:
@@ -123,6 +120,9 @@ def probing_from(tool: Tool, args: argparse.Namespace) -> Probing | None:
         return None
     if not args.point:
         raise UsageError(f"{tool.name} needs attach points: -p KIND:NAME (ebtop probes lists them)")
+    from ebtop.probing.filter import FilterError, parse
+    from ebtop.probing.plan import Mode, Probing
+
     try:
         parse(args.filter)
     except FilterError as error:

@@ -1,4 +1,4 @@
-"""The columns of events: the common ones, and the arguments of all points, each of which has some of them."""
+"""The columns that events have beside the common ones: the arguments of all points, each of which has some of them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,12 @@ from ebtop.attachpoint import PointKind
 from ebtop.probing.filter import LONGEST_TEXT
 from ebtop.probing.plan import RESULT, Form, Parameter, Plan
 from ebtop.probing.slots import TEXTS, Slot, slots, told
-from ebtop.tool import Batch, Column, Derive, Names, Type, Value, named, text
+from ebtop.tool import Batch, Column, Derive, Names, Type, Value, text
 
 CUT = "…"
 """Ends a string that is longer than what was read of it."""
 
-COMMON = (
-    Column("ts", "TIME", Type.TIME, "when", 12, rank=2),
-    Column("pid", "PID", Type.INT, "process", 7, rank=1),
-    Column("tid", "TID", Type.INT, "thread", 7, hidden=True),
-    Column("uid", "USER", Type.USER, "user", 8, rank=6),
-    Column("comm", "COMM", Type.TEXT, "name of the thread", 16, rank=2),
-)
 LATENCY = Column("latency_ns", "LATENCY", Type.DURATION, "from entry to return", 8, rank=2)
-CGROUP = Column("cgroup", "CGROUP", Type.TEXT, "control group", 24, hidden=True, derive=named("cgroup", "cgroup"))
 _WIDTHS = {Form.NUMBER: 8, Form.POINTER: 18, Form.TEXT: 24, Form.CHARS: 16, Form.LOCATED: 24}
 
 _Source = tuple[Parameter, Slot]

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from ebtop.probing.columns import CGROUP, COMMON
-from ebtop.probing.declare import declared
-from ebtop.tool import Kind, Tool
+from typing import TYPE_CHECKING
+
+from ebtop.tool import Column, Kind, Tool, Type, named
+
+if TYPE_CHECKING:
+    from ebtop.probing.plan import Plan
+
+
+def _declared(static: Tool, plan: Plan) -> Tool:
+    from ebtop.probing.declare import declared  # takes a while, which the start of all the others need not wait for
+
+    return declared(static, plan)
+
 
 TOOL = Tool(
     name="probe",
@@ -19,6 +29,13 @@ TOOL = Tool(
         "that of a column (pid, comm) has arg_ before it. Strings are read up to 128 bytes; longer ones end with …."
     ),
     slots=(),
-    columns=(*COMMON, CGROUP),
-    make=declared,
+    columns=(
+        Column("ts", "TIME", Type.TIME, "when", 12, rank=2),
+        Column("pid", "PID", Type.INT, "process", 7, rank=1),
+        Column("tid", "TID", Type.INT, "thread", 7, hidden=True),
+        Column("uid", "USER", Type.USER, "user", 8, rank=6),
+        Column("comm", "COMM", Type.TEXT, "name of the thread", 16, rank=2),
+        Column("cgroup", "CGROUP", Type.TEXT, "control group", 24, hidden=True, derive=named("cgroup", "cgroup")),
+    ),
+    make=_declared,
 )

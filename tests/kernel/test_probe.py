@@ -307,6 +307,14 @@ WRONG = {
     "needs --value": ["-p", OPENAT, "--mode", "dist"],
     "no such library": ["-p", "uprobe:no-such-program:main"],
     "no function 'mian'": ["-p", f"uprobe:{sys.executable}:mian"],
+    "2 can be held": [
+        "-p",
+        "tracepoint:syscalls:sys_enter_mount",
+        "--mode",
+        "count",
+        "--filter",
+        "dev_name == 'a' && dir_name == 'b' && arg_type == 'c'",
+    ],
     "cpu-clocks": ["-p", "software:cpu-clocks"],
 }
 
