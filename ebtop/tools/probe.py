@@ -25,7 +25,8 @@ TOOL = Tool(
     help=(
         "Attach points that you choose, of the kernel, of programs and of the CPU (ebtop probes lists them): each hit "
         "with its arguments, how often each is hit, how long calls take, how an argument is distributed, or the stacks "
-        "that lead there. A filter over the arguments is part of the program in the kernel. An argument whose name is "
+        "that lead there. A filter over the arguments is part of the program in the kernel; & goes before comparisons, "
+        "unlike in C: flags & 3 == 3 asks for both bits, flags & 3 for one of them. An argument whose name is "
         "that of a column (pid, comm) has arg_ before it. Strings are read up to 128 bytes; longer ones end with …."
     ),
     slots=(),
