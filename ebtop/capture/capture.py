@@ -207,7 +207,7 @@ class Capture:
             self._output.send(self._failed(command.tool, self._kernel.why, REMEDY))
         elif tool.make is not None:
             self._drop(tool.name)
-            self._preparing.begin(command)
+            self._preparing.begin(command, self._focus.focus)
         elif tool.name not in self._builds:
             self._start(command, tool)
 
@@ -230,14 +230,13 @@ class Capture:
 
     def _ask(self, name: str, tool: Tool | None, slots: tuple[Slot, ...], options: dict[str, int]) -> None:
         program, shared = self._program(tool.name if tool else name, tool), self._focus.shared
-        given, types = given_defines(self._symbols, tool, options), self._types(tool, slots)
-        stacks = name in self._stacks.wanted or (tool is not None and walks_stacks(tool))
-        request = program_request(name, program, slots, given, self._kernel, types, shared, stacks)
-        self._hand_over(name, program, request, shared)
-
-    def _types(self, tool: Tool | None, slots: tuple[Slot, ...]) -> dict[str, int]:
         made = self._preparing.made.get(tool.name) if tool else None
-        return self._kernel.of(probes_of(slots)) | (dict(made.types) if made else {})
+        files = made.files if made else {}
+        given = given_defines(self._symbols, tool, options)
+        types = self._kernel.of(probes_of(slots)) | (dict(made.types) if made else {})
+        stacks = name in self._stacks.wanted or (tool is not None and walks_stacks(tool))
+        request = program_request(name, program, slots, given, self._kernel, types, shared, files, stacks)
+        self._hand_over(name, program, request, {**shared, **files})
 
     def _program(self, name: str, tool: Tool | None) -> Program:
         return Program(name, tool, len(online_cpus()), self._settings.perf_buffer)
@@ -279,6 +278,7 @@ class Capture:
         tried = tuple(Attempt(probe, program.locate(error)) for probe, error in loaded.tried)
         if made := self._preparing.made.get(name):
             tried = (*made.left_out, *tried)
+            made.close()
         if loaded.error:
             loaded.close()
             self._output.send(self._failed(name, program.locate(loaded.error), self._remedy(), tried))

@@ -84,8 +84,8 @@ class Compilers:
         return [worker.socket.fileno() for worker in self._workers]
 
     def ask(self, request: Request, shared: Mapping[str, int]) -> int:
-        """Queue a program; `shared` are descriptors by the name of the map that they take the place of. The number is
-        that of the result."""
+        """Queue a program; `shared` are descriptors, first those of maps, by the name of the map that they take the
+        place of, then those of the files that it is attached to, by their paths. The number is that of the result."""
         number = next(self._numbers)
         self._waiting.append(_Job(number, request, shared))
         self._hand_out()

@@ -37,8 +37,8 @@ MESSAGE = 1 << 18
 @dataclass(frozen=True)
 class Request:
     """What to build: a program's text and defines, its slots, the maps that are there; by their probe the type ids of
-    what has some, and by their function the sites (path, offset, counter) of user probes. What is not to `attach` is
-    loaded only: other programs go on in it."""
+    what has some, and by their function the sites of user probes; `files` are their paths, whose descriptors come with
+    it, after those of maps. What is not to `attach` is loaded only: other programs go on in it."""
 
     name: str
     text: str
@@ -50,6 +50,7 @@ class Request:
     frequency: int = 99
     types: dict[str, int] = field(default_factory=dict)
     sites: dict[str, list[Site]] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
 
     def encode(self) -> bytes:
         """As JSON."""
@@ -64,17 +65,18 @@ class Request:
             for name, alternatives in self.slots
         ]
         head = [self.name, self.text, slots, self.defines, self.headers]
-        return json.dumps([*head, self.shared, self.attach, self.frequency, self.types, self.sites]).encode()
+        rest = [self.shared, self.attach, self.frequency, self.types, self.sites, self.files]
+        return json.dumps([*head, *rest]).encode()
 
     @classmethod
     def decode(cls, raw: bytes) -> Request:
         """From JSON."""
-        name, text, slots, defines, headers, shared, attach, frequency, types, sites = json.loads(raw)
+        name, text, slots, defines, headers, shared, attach, frequency, types, sites, files = json.loads(raw)
         decoded = [
             (slot, [[Probe(Attach(p[0]), *p[1:]) for p in alt] for alt in alternatives]) for slot, alternatives in slots
         ]
         located = {function: [Site(*site) for site in of] for function, of in sites.items()}
-        return cls(name, text, decoded, defines, headers, shared, attach, frequency, types, located)
+        return cls(name, text, decoded, defines, headers, shared, attach, frequency, types, located, files)
 
 
 def _plain(probe: Probe) -> list[object]:
@@ -137,7 +139,9 @@ class Builder:
 
     def __init__(self, bcc: Bcc, request: Request, shared: Sequence[int]) -> None:
         self._bcc, self._request = bcc, request
-        self._shared = dict(zip(request.shared, shared, strict=True))
+        maps = len(request.shared)
+        self._shared = dict(zip(request.shared, shared[:maps], strict=True))
+        self._files = dict(zip(request.files, shared[maps:], strict=True))
         self.result = Loaded()
 
     def build(self) -> Loaded:
@@ -270,11 +274,11 @@ class Builder:
             program = module.load_for_links(probe)
             with contextlib.ExitStack() as unless_linked:
                 unless_linked.callback(os.close, program)
-                fds = _all(perfevents.link_uprobes(program, sites, returns=returns))
+                fds = _all(perfevents.link_uprobes(program, sites, self._files, returns=returns))
                 unless_linked.pop_all()
                 return program, fds
         program = module.load(probe)
-        return program, _all(perfevents.open_uprobes(program, sites, returns=returns))
+        return program, _all(perfevents.open_uprobes(program, sites, self._files, returns=returns))
 
 
 def _all(attachments: Iterator[int]) -> list[int]:

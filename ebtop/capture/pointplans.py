@@ -14,7 +14,7 @@ from ebtop.capture.points.parameters import of_point
 from ebtop.capture.points.search import Points
 from ebtop.capture.points.tracepoints import record
 from ebtop.capture.points.userparameters import by_convention
-from ebtop.capture.userplanning import UserPlans
+from ebtop.capture.userplanning import UserPlans, View
 from ebtop.near import near
 from ebtop.probing.plan import RESULT, Parameter, Planned, Sides
 
@@ -39,7 +39,7 @@ class PointPlans:
     def __init__(self) -> None:
         self.kernel, self._user = Points(), UserPlans()
 
-    def matching(self, text: str, *, described: bool = True) -> Iterator[tuple[Planned, str]]:
+    def matching(self, text: str, view: View, *, described: bool = True) -> Iterator[tuple[Planned, str]]:
         """The points of a pattern as they are planned before anything is known of what is wanted of them, and why each
         cannot be used, "" where it can. Without `described` those of programs have no arguments, which take a while to
         find. Raises PlanError where there are none, BinaryError for a file of no use."""
@@ -51,9 +51,9 @@ class PointPlans:
         if not colon or known not in kinds:
             raise PlanError(f"{text!r} is no attach point: KIND:NAME{near(kind, [*kinds, *AT_RETURN.values()])}")
         if known == PointKind.USDT:
-            yield from self._user.usdt(target)
+            yield from self._user.usdt(target, view)
         elif known == PointKind.UPROBE:
-            yield from ((_at(planned, returns), why) for planned, why in self._user.functions(target, described))
+            yield from ((_at(planned, returns), why) for planned, why in self._user.functions(target, view, described))
         elif known in {PointKind.SOFTWARE, PointKind.HARDWARE}:
             yield _counted(pattern)
         elif known in {PointKind.PROFILE, PointKind.INTERVAL}:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ebtop.capture.loader import Loaded
 from ebtop.capture.planerror import PlanError
 from ebtop.memory import trim
-from ebtop.tick import Load, Message, Notice, Phase, ToolState
+from ebtop.tick import Focus, Load, Message, Notice, Phase, ToolState
 from ebtop.tool import Tool
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class _Job:
     """Attach points that were asked for, until their tool is loaded or nobody wants them any more."""
 
-    def __init__(self, load: Load, probing: Probing) -> None:
-        self.load, self.probing = load, probing
+    def __init__(self, load: Load, probing: Probing, focus: Focus) -> None:
+        self.load, self.probing, self.focus = load, probing, focus
         self.over = threading.Event()
 
 
@@ -51,14 +51,15 @@ class Preparing:
         self._planner: threading.Thread | None = None
         self.made: dict[str, Made] = {}
 
-    def begin(self, load: Load) -> None:
-        """Returns at once. What was asked of the same tool before is called off."""
+    def begin(self, load: Load, focus: Focus) -> None:
+        """Returns at once. What was asked of the same tool before is called off. With a focus on one process it is its
+        files that are meant."""
         self.cancel(load.tool)
         if load.probing is None:
             remedy = f"ebtop run {load.tool} -p KIND:NAME; ebtop probes"
             self._fail(load.tool, PlanError("no attach point was asked for", remedy=remedy))
             return
-        job = self._jobs[load.tool] = _Job(load, load.probing)
+        job = self._jobs[load.tool] = _Job(load, load.probing, focus)
         self._say(ToolState(load.tool, Phase.PLANNING))
         self._asked.put(job)
         if self._planner is None:
@@ -70,7 +71,13 @@ class Preparing:
         job = self._jobs.pop(tool, None)
         if job:
             job.over.set()
+        self.close(tool)
         return job is not None
+
+    def close(self, tool: str) -> None:
+        """Its programs are attached, or will never be."""
+        if made := self.made.get(tool):
+            made.close()
 
     def tried(self, tool: str, loaded: Loaded) -> None:
         """A trial's programs run, or cannot: then what follows fails for the same reason, and says it."""
@@ -92,11 +99,13 @@ class Preparing:
                 return
             if self._jobs.get(job.load.tool) is job:
                 self._take(job, outcome, focused)
+            elif not isinstance(outcome, list | PlanError):
+                outcome.close()
 
     def _take(self, job: _Job, outcome: _Outcome, focused: bool) -> None:
         tool = job.load.tool
         if isinstance(outcome, PlanError):
-            del self._jobs[tool]
+            self.cancel(tool)
             self._fail(tool, outcome)
         elif isinstance(outcome, list):
             from ebtop.capture.trial import too_hot  # there by now
@@ -129,11 +138,14 @@ class Preparing:
     def _plan(self) -> None:
         from ebtop.capture.making import make  # a start need not wait for it
         from ebtop.capture.planning import Planner
+        from ebtop.capture.userplanning import View
 
         planner = Planner()
         while True:
             job = self._asked.get()
-            self._end(job, partial(make, planner, job.load.tool, job.probing, job.over.is_set))
+            pid = job.focus.pids[0] if len(job.focus.pids) == 1 else 0
+            view = View(pid, mapped=not job.focus.follow)  # descendants may have mapped others
+            self._end(job, partial(make, planner, job.load.tool, job.probing, view, job.over.is_set))
             trim()  # reading large files took memory
 
     def _watch(self, job: _Job, loaded: Loaded, points: int) -> None:

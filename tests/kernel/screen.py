@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import psutil
 
 from ebtop.source.live import Keeper, LiveSource
 from ebtop.source.settings import Settings
-from ebtop.tick import Gone, Message, Stop
+from ebtop.tick import Gone, Message, Phase, Stop, ToolState
 
 
 class Screen:
@@ -56,6 +57,19 @@ class Screen:
             time.sleep(0.05)
         assert len(found) >= count, self.messages
         return found
+
+    def comes(self, holds: Callable[[Message], bool], count: int = 1) -> None:
+        """Wait for so many messages for which that holds."""
+        for _ in range(1200):
+            if sum(map(holds, list(self.messages))) >= count:
+                return
+            time.sleep(0.02)
+        raise AssertionError(self.messages)
+
+
+def stands(tool: str, phase: Phase) -> Callable[[Message], bool]:
+    """Is a message that a tool has come to that phase?"""
+    return lambda message: isinstance(message, ToolState) and (message.tool, message.phase) == (tool, phase)
 
 
 def has_ended(pid: int) -> bool:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ebtop.probing.plan import Mode, Plan, Probing
-from ebtop.tick import Load, Message, Notice, Phase, Tick, ToolState, Unload
+from ebtop.tick import Load, Notice, Phase, Tick, ToolState, Unload
 from tests import loads
 from tests.kernel.ebtop import started
-from tests.kernel.screen import Screen, has_ended
+from tests.kernel.screen import Screen, has_ended, stands
 from tests.leftovers import held_by
 
 pytestmark = pytest.mark.native
@@ -36,18 +36,6 @@ def screen() -> Iterator[Screen]:
 def busy(tmp_path: Path) -> None:
     """Something calls the kernel all the time, so that a trial takes its whole second."""
     started(loads.command("opens", tmp_path, "60s", 2), stdout=subprocess.DEVNULL)
-
-
-def until(screen: Screen, holds: Callable[[Message], bool], count: int = 1) -> None:
-    for _ in range(1200):
-        if sum(map(holds, list(screen.messages))) >= count:
-            return
-        time.sleep(0.02)
-    raise AssertionError(screen.messages)
-
-
-def stands(phase: Phase, tool: str = PROBE) -> Callable[[Message], bool]:
-    return lambda message: isinstance(message, ToolState) and (message.tool, message.phase) == (tool, phase)
 
 
 def phases(screen: Screen) -> list[Phase]:
@@ -74,12 +62,12 @@ def comes_back_to(screen: Screen, before: set[str]) -> bool:
 @pytest.mark.usefixtures("busy")
 def test_others_tick_on_during_a_trial(screen: Screen) -> None:
     screen.source.send(Load("execsnoop"))
-    until(screen, stands(Phase.RUNNING, "execsnoop"))
+    screen.comes(stands("execsnoop", Phase.RUNNING))
     before = programs(screen)
     screen.source.send(Load(PROBE, probing=HOT))
-    until(screen, stands(Phase.FAILED))
+    screen.comes(stands(PROBE, Phase.FAILED))
     assert phases(screen) == [Phase.PLANNING, Phase.TRYING, Phase.FAILED]
-    begun, ended = (next(filter(stands(phase), screen.messages)) for phase in (Phase.TRYING, Phase.FAILED))
+    begun, ended = (next(filter(stands(PROBE, phase), screen.messages)) for phase in (Phase.TRYING, Phase.FAILED))
     between = screen.messages[screen.messages.index(begun) : screen.messages.index(ended)]
     meanwhile = [m for m in between if isinstance(m, Tick)]
     assert len(meanwhile) >= 3  # of about ten
@@ -94,13 +82,13 @@ def test_others_tick_on_during_a_trial(screen: Screen) -> None:
 def test_a_trial_is_called_off(screen: Screen) -> None:
     before = programs(screen)
     screen.source.send(Load(PROBE, probing=HOT))
-    until(screen, stands(Phase.TRYING))
+    screen.comes(stands(PROBE, Phase.TRYING))
     time.sleep(0.5)  # attached by now, or soon
     screen.source.send(Unload(PROBE))
-    until(screen, stands(Phase.IDLE))
+    screen.comes(stands(PROBE, Phase.IDLE))
     assert comes_back_to(screen, before)
     screen.source.send(Load(PROBE, probing=CALM))
-    until(screen, stands(Phase.RUNNING))
+    screen.comes(stands(PROBE, Phase.RUNNING))
     assert [plan.points[0].name for plan in plans(screen)] == [*CALM.points]
     assert phases(screen)[-4:] == [Phase.PLANNING, Phase.TRYING, Phase.LOADING, Phase.RUNNING]
     assert Phase.FAILED not in phases(screen)
@@ -113,11 +101,11 @@ def test_at_any_time_the_last_that_was_asked_for_is_what_runs(screen: Screen) ->
     for other, phase in zip(others, (Phase.PLANNING, Phase.TRYING, Phase.LOADING), strict=True):
         already = phases(screen).count(phase)
         screen.source.send(Load(PROBE, probing=Probing((other,), hot=phase is Phase.LOADING)))
-        until(screen, stands(phase), already + 1)
+        screen.comes(stands(PROBE, phase), already + 1)
     screen.source.send(Load(PROBE, probing=CALM))
-    until(screen, stands(Phase.RUNNING))
+    screen.comes(stands(PROBE, Phase.RUNNING))
     assert plans(screen)[-1].points[0].name == CALM.points[0]
-    until(screen, lambda m: isinstance(m, Tick) and m.rows is not None)
+    screen.comes(lambda m: isinstance(m, Tick) and m.rows is not None)
     assert phases(screen).count(Phase.RUNNING) == 1
     assert len(programs(screen)) == 1
     assert Phase.FAILED not in phases(screen)
@@ -132,7 +120,7 @@ def test_the_end_waits_for_nothing_and_leaves_nothing(screen: Screen, phase: Pha
         pytest.skip("node is not installed: nothing else takes long to plan")
     pid = screen.capture.pid
     screen.source.send(Load(PROBE, probing=asked))
-    until(screen, stands(phase))
+    screen.comes(stands(PROBE, phase))
     screen.stop()
     assert plans(screen) == []
     assert phases(screen)[-1] is phase

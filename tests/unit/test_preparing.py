@@ -11,7 +11,7 @@ from ebtop.capture import making
 from ebtop.capture.loader import Loaded
 from ebtop.capture.preparing import Preparing
 from ebtop.probing.plan import Mode, Plan, Probing
-from ebtop.tick import Load, Message, Notice, Phase, ToolState
+from ebtop.tick import Focus, Load, Message, Notice, Phase, ToolState
 from ebtop.tool import Tool
 
 CLOCK = Probing(("profile:hz:99",), Mode.COUNT)
@@ -31,7 +31,7 @@ class Side:
         )  # fmt: skip
 
     def ask(self, probing: Probing | None, tool: str = "probe") -> None:
-        self.preparing.begin(Load(tool, probing=probing))
+        self.preparing.begin(Load(tool, probing=probing), Focus())
 
     def go_on(self) -> None:
         """As soon as a thread is done with something."""
