@@ -68,8 +68,9 @@ def declared(static: Tool, plan: Plan) -> Tool:
 
 
 def _of_events(tool: Tool, plan: Plan, common: Sequence[Column]) -> Tool:
+    unread = (columns.unread(plan),) if slots.most(plan)[1] else ()
     late = (columns.LATENCY,) if plan.slower_than_ns else ()
-    shown = (*common[:-1], columns.probe_column(plan), *late, *columns.arguments(plan), common[-1])
+    shown = (*common[:-1], columns.probe_column(plan), *late, *columns.arguments(plan), *unread, common[-1])
     return replace(
         tool,
         slots=(*tool.slots, eventstack.SLOT),

@@ -27,7 +27,9 @@ TOOL = Tool(
         "with its arguments, how often each is hit, how long calls take, how an argument is distributed, or the stacks "
         "that lead there. A filter over the arguments is part of the program in the kernel; & goes before comparisons, "
         "unlike in C: flags & 3 == 3 asks for both bits, flags & 3 for one of them. An argument whose name is "
-        "that of a column (pid, comm) has arg_ before it. Strings are read up to 128 bytes; longer ones end with …."
+        "that of a column (pid, comm) has arg_ before it. Strings are read up to 128 bytes; longer ones end with …. ? "
+        "is one that was not in memory (a program that has not touched it yet, and the kernel does not wait there), "
+        "NULL one that is nowhere; in JSON both are null, and unread names those that were not in memory."
     ),
     slots=(),
     columns=(
