@@ -313,7 +313,7 @@ class Capture:
         running = self._running.pop(name, None)
         if running:
             yield running.maker.make(running.since, time.time_ns())
-            running.close()
+            threading.Thread(target=running.close, name="detaches", daemon=True).start()  # that can take seconds
             yield ToolState(name, Phase.IDLE)
 
     def _set_focus(self, focus: Focus) -> Iterator[Message]:

@@ -21,6 +21,7 @@ from typing import Self
 from ebtop import capability
 from ebtop.capture import bcclib, perfevents
 from ebtop.capture.bcclib import Bcc, BccError, Compiled
+from ebtop.capture.detaching import detach
 from ebtop.probe import Attach, Probe
 from ebtop.probing.plan import Site
 
@@ -99,7 +100,8 @@ class Loaded:
 
     def close(self) -> None:
         """Let go of every descriptor."""
-        for fd in [*self.maps.values(), *self.programs.values(), *self.attachments]:
+        detach(self.attachments)
+        for fd in [*self.maps.values(), *self.programs.values()]:
             os.close(fd)
 
 
@@ -183,8 +185,7 @@ class Builder:
         return None
 
     def _let_go(self) -> None:
-        for fd in self.result.attachments:
-            os.close(fd)
+        detach(self.result.attachments)
         self.result.attachments, self.result.probes, self.result.programs = [], [], {}
 
     def _compile(self, probes: Sequence[Probe]) -> Compiled | None:

@@ -50,10 +50,11 @@ def programs(screen: Screen) -> set[str]:
     return {held for held in held_by([screen.capture.pid]) if held.startswith("prog ")}
 
 
-def comes_back_to(screen: Screen, before: set[str]) -> bool:
-    """Wait until capture holds no programs but these."""
+def comes_back_to(screen: Screen, before: set[str], more: int = 0) -> bool:
+    """Wait until capture holds no programs but these, and so many more."""
     for _ in range(200):
-        if programs(screen) == before:
+        now = programs(screen)
+        if before <= now and len(now) == len(before) + more:
             return True
         time.sleep(0.05)
     return False
@@ -92,6 +93,21 @@ def test_a_trial_is_called_off(screen: Screen) -> None:
     assert [plan.points[0].name for plan in plans(screen)] == [*CALM.points]
     assert phases(screen)[-4:] == [Phase.PLANNING, Phase.TRYING, Phase.LOADING, Phase.RUNNING]
     assert Phase.FAILED not in phases(screen)
+    screen.stop()
+
+
+def test_what_is_unloaded_is_detached_beside_the_ticks(screen: Screen) -> None:
+    """Each of so many takes the kernel a while."""
+    many = Probing(("tracepoint:syscalls:sys_enter_[s-u]*",), Mode.COUNT, hot=True)
+    before = programs(screen)
+    screen.source.send(Load(PROBE, probing=many))
+    screen.comes(stands(PROBE, Phase.RUNNING))
+    assert len(programs(screen)) > 40
+    screen.source.send(Unload(PROBE))
+    screen.comes(stands(PROBE, Phase.IDLE))
+    screen.source.send(Load(PROBE, probing=CALM))
+    screen.comes(stands(PROBE, Phase.RUNNING), 2)
+    assert comes_back_to(screen, before, more=1)
     screen.stop()
 
 
