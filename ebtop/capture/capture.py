@@ -215,6 +215,7 @@ class Capture:
         try:
             options = self._options[tool.name] = chosen_options(tool, command.options)
         except ValueError as error:
+            self._preparing.close(tool.name)
             self._output.send(self._failed(tool.name, str(error), ""))
             return
         self._ask(tool.name, tool, chosen_slots(tool, self._settings.attach), options)

@@ -125,12 +125,12 @@ def _elsewhere(pid: int, mapping: Mapping) -> bool:
 
 
 def mapped_as(pid: int, path: str) -> Mapping | None:
-    """The code that a process has mapped from the file of that name, or of that file name when it has no slash. Raises
-    BinaryError."""
+    """The code that a process has mapped from the file of that name, or of that file name when it has no slash; None
+    also where we may not look, or it has gone."""
     try:
         mappings = [mapping for mapping in read_mappings(pid) if mapping.is_file]
-    except (OSError, ValueError) as error:
-        raise BinaryError(f"{path} of process {pid}: {_reason(error, pid)}") from error
+    except (OSError, ValueError):
+        return None
     if "/" in path:
         return next((mapping for mapping in mappings if mapping.path == path), None)
     named = [(Path(mapping.path).name, mapping) for mapping in mappings]

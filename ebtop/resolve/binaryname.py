@@ -25,18 +25,26 @@ def open_named(name: str, pid: int = 0, *, mapped: bool = True) -> tuple[str, Bi
     """The file that a name or path stands for, with the path that it is called by. Raises BinaryError.
 
     `/proc/PID/root/...` and `/proc/PID/exe` are what that process sees there and runs, whatever namespace it is in.
-    With a `pid` so is every other name; a short one is that of a file that it has `mapped`, before one that we know.
+    With a `pid` so is every other name, if it can be told; one that it has `mapped` goes before what the name leads to.
     """
     match = _OF_PROCESS.fullmatch(name)
     if match:
         of = int(match["pid"])
         return name, open_in_process(of, match["path"]) if match["path"] else open_executable(of)
-    if not pid:
+    if pid and mapped and mapped_as(pid, name):
+        file = open_in_process(pid, name)
+    else:
         path = path_of(name)
-        return path, open_binary(path)
-    known = mapped and "/" not in name and mapped_as(pid, name)
-    file = open_in_process(pid, name if known else path_of(name))
+        file = open_in_process(pid, path) if pid and _sees_others(pid) else open_binary(path)
     return file.path, file
+
+
+def _sees_others(pid: int) -> bool:
+    """Do paths lead a process to other files than us? Where we may not look, or it has gone, that is not known."""
+    try:
+        return any(not Path(f"/proc/{pid}/{what}").samefile(f"/proc/self/{what}") for what in ("ns/mnt", "root"))
+    except OSError:
+        return False
 
 
 def path_of(name: str, cache: str = CACHE) -> str:

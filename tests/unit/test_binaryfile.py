@@ -201,6 +201,30 @@ def test_names_in_another_mount_namespace(elsewhere: tuple[subprocess.Popen[byte
         open_named("libown", process.pid, mapped=False)
 
 
+def test_names_as_a_process_here_sees_them(tmp_path: Path) -> None:
+    path = program(tmp_path, "old")
+    with running(path) as process:
+        shutil.copy("/bin/true", tmp_path / "other")
+        os.replace(tmp_path / "other", path)
+        for name in (path, "old"):
+            found, file = open_named(name, process.pid)
+            with file:
+                assert (found, file.identity.inode, file.deleted) == (
+                    path,
+                    os.stat(f"/proc/{process.pid}/exe").st_ino,
+                    True,
+                )
+        found, file = open_named("sh", process.pid)
+        with file:
+            assert (found, file.pid) == (shutil.which("sh"), 0)
+        found, file = open_named(path, process.pid, mapped=False)
+        with file:
+            assert file.identity.inode == os.stat(path).st_ino
+    found, file = open_named("sh", process.pid)  # it has gone
+    file.close()
+    assert found == shutil.which("sh")
+
+
 def test_short_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert path_of("/any/path") == "/any/path"
     assert path_of("sh") == shutil.which("sh")
