@@ -312,7 +312,7 @@ WRONG = {
     "is a string": ["-p", OPENAT, "--filter", "filename == 3"],
     "it has no return": ["-p", "tracepoint:sched:sched_switch", "--mode", "latency"],
     "needs --value": ["-p", OPENAT, "--mode", "dist"],
-    "no such library": ["-p", "uprobe:no-such-program:main"],
+    "no library has that name": ["-p", "uprobe:no-such-program:main"],
     "no function 'mian'": ["-p", f"uprobe:{sys.executable}:mian"],
     "2 can be held": [
         "-p",
