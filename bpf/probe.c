@@ -44,6 +44,7 @@ static __always_inline u64 kernel_word(void *address, u32 size) {
 #define TEXT_READ 130
 #define UNREAD 1
 #define TRUNCATED 2
+#define NO_ADDRESS 4
 
 /* The user's or the kernel's, by which half of the addresses it is in. */
 static __always_inline long read_text(char *to, u64 from) {
@@ -66,7 +67,7 @@ static __always_inline long read_located(char *to, void *record, u32 at) {
 }
 
 static __always_inline u32 text_state(long size) {
-    return size <= 0 ? UNREAD : size == TEXT_READ ? TRUNCATED : 0;
+    return size < 0 ? UNREAD : !size ? NO_ADDRESS : size == TEXT_READ ? TRUNCATED : 0;
 }
 
 static __always_inline u32 note_text(long size) {

@@ -92,7 +92,8 @@ def add_probing(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--mode", choices=[mode.value for mode in Mode], help="an event for each hit (trace), how "
                        "often each is hit, latencies of calls, the distribution of an argument, stacks")  # fmt: skip
     group.add_argument("--filter", default="", metavar="EXPR", help="only what it holds for: 'count > 0x1000 && comm "
-                       "!= \"sh\"'; names are arguments, pid, tid, uid, comm")  # fmt: skip
+                       "!= \"sh\"'; names are arguments, pid, tid, uid, comm; 'flags & 0x40' holds if one "
+                       "of the bits is set, 'flags & 3 == 3' if both are (& goes before ==, unlike in C)")  # fmt: skip
     group.add_argument("--value", default="", metavar="ARG", help="dist: of which argument; retval is what is returned")
     group.add_argument("--string", action="append", default=[], metavar="ARG", help="this argument is the address of a "
                        "string, though nothing says so; repeatable")  # fmt: skip
@@ -112,9 +113,6 @@ def span(text: str) -> int:
 
 def probing_from(tool: Tool, args: argparse.Namespace) -> Probing | None:
     """What is asked for; None for a tool that has attach points of its own. Raises UsageError."""
-    from ebtop.probing.filter import FilterError, parse
-    from ebtop.probing.plan import Mode, Probing
-
     given = {"-p": args.point, "--mode": args.mode, "--filter": args.filter, "--value": args.value,
              "--slower-than": args.slower_than, "--string": args.string, "--hot": args.hot}  # fmt: skip
     if tool.make is None:
@@ -123,6 +121,9 @@ def probing_from(tool: Tool, args: argparse.Namespace) -> Probing | None:
         return None
     if not args.point:
         raise UsageError(f"{tool.name} needs attach points: -p KIND:NAME (ebtop probes lists them)")
+    from ebtop.probing.filter import FilterError, parse
+    from ebtop.probing.plan import Mode, Probing
+
     try:
         parse(args.filter)
     except FilterError as error:

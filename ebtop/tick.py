@@ -99,6 +99,8 @@ class Phase(StrEnum):
     """The life of a tool."""
 
     IDLE = "idle"
+    PLANNING = "planning"  # what was asked for is looked up
+    TRYING = "trying"  # whether its points are hit too often, for a second
     LOADING = "loading"
     RUNNING = "running"
     FAILED = "failed"

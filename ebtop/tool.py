@@ -76,6 +76,7 @@ class Column:
     `derive` makes the values from other fields; without it they are the field of that name in the batch.
     `rank` orders columns by importance: those with the highest rank go first when the screen is narrow.
     `late` marks what is known only after the event (an exit code): it is None until a row of the tool says it.
+    `shown` is `derive` for the screen, where that says more of what machine formats have no value for.
     `rate` marks what adds up over the interval: views show it a second (a duration as a share of it).
     """
 
@@ -89,6 +90,7 @@ class Column:
     derive: Derive | None = None
     late: bool = False
     rate: bool = False
+    shown: Derive | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,3 +224,8 @@ def values(column: Column, batch: Batch, names: Names) -> Sequence[Value]:
         return [text(raw) for raw in data.tolist()]
     result: Sequence[Value] = data.tolist()
     return result
+
+
+def shown(column: Column, batch: Batch, names: Names) -> Sequence[Value]:
+    """The same, as people see them."""
+    return column.shown(batch, names) if column.shown else values(column, batch, names)

@@ -100,7 +100,7 @@ class Compiled:
     def load(self, probe: Probe, type_id: int = 0) -> int:
         """Have the kernel check and load the probe's function: its descriptor. One for tp_btf or an iterator is loaded
         for that type id, by ourselves, as bcc does not know these kinds. Raises BccError."""
-        if probe.kind in TYPED or type_id:
+        if probe.kind in TYPED or (type_id and probe.kind in _TYPES_OF):
             return self._load_typed(probe, type_id, _TYPES_OF[probe.kind])
         try:
             return int(self._module.load_func(self._name(probe), _PROGRAM_TYPES[probe.kind]).fd)

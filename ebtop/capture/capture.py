@@ -18,16 +18,16 @@ from queue import Empty, Queue
 
 from ebtop import capability, registry
 from ebtop.arena import ArenaWriter, Descriptors
-from ebtop.capture import kerneltypes, making, private, statistics, tracefs
+from ebtop.capture import kerneltypes, private, statistics, tracefs
+from ebtop.capture.builds import Builds
 from ebtop.capture.commands import check, chosen_options, chosen_slots
 from ebtop.capture.compiler import Compilers
 from ebtop.capture.distroheaders import REMEDY
 from ebtop.capture.focusmaps import FOLLOW_SLOTS, FocusError, FocusMaps
 from ebtop.capture.identities import KnownIdentities
 from ebtop.capture.loader import Loaded, Request, online_cpus
-from ebtop.capture.making import Makings
-from ebtop.capture.pointplans import PlanError
 from ebtop.capture.points.finder import Finder
+from ebtop.capture.preparing import Preparing
 from ebtop.capture.program import Program
 from ebtop.capture.requests import given_defines, program_request, stacks_request, walks_stacks
 from ebtop.capture.running import Running, StartError, start
@@ -36,7 +36,6 @@ from ebtop.capture.stopwatch import Stopwatch
 from ebtop.capture.vitals import OwnCost, vitals
 from ebtop.memory import settle
 from ebtop.namespaces import nested_pids
-from ebtop.probing.plan import Plan, Probing
 from ebtop.resolve.symbols import Symbolizer
 from ebtop.source.settings import Settings
 from ebtop.source.wire import CommandReader, WireError, Writer
@@ -64,7 +63,7 @@ _MOST_WAITING = 256
 """Commands; whoever sends faster has to wait."""
 _STACKS_OF = "stacks of "
 """What a tool's programs are called that walk stacks."""
-_TRIAL = "trial"
+_TRIAL_OF = "trial of "
 _FOLLOW = "focus"
 """The program that keeps descendants in focus; it belongs to no tool."""
 
@@ -87,11 +86,10 @@ class Capture:
         self._cost = OwnCost(settings.screen_pid)
         self._finder = Finder(self._output.send)
         self._running: dict[str, Running] = {}
-        self._loading: dict[str, Program] = {}
+        self._builds = Builds(compilers)
         self._stacks = StackSwitch(self._output.send, self._ask_stacks, self._symbols)
         self._options: dict[str, dict[str, int]] = {}
-        self._makings = Makings()
-        self._tried: Loaded | None = None
+        self._preparing = Preparing(self._output.send, self._wake, self._ask_trial, self._start)
         self._following: Loaded | None = None
         self._stopping = False
         self._reason = ""
@@ -157,10 +155,15 @@ class Capture:
         if self._wake_read in readable:
             os.read(self._wake_read, 4096)
             self._obey()
+            self._preparing.go_on(focused=self._focus.focus != Focus())
             for running in self._running.values():
                 if running.flooded:
                     self._send_tick(running)
-        started = [self._built(name, loaded) for name, loaded in self._compilers.collect(readable)]
+        return self._collect(readable)
+
+    def _collect(self, readable: list[int]) -> bool:
+        """Take over what was built; did a tool start?"""
+        started = [self._built(name, program, loaded) for name, program, loaded in self._builds.collect(readable)]
         return any(started)
 
     def _obey(self) -> None:
@@ -178,7 +181,7 @@ class Capture:
     def _do(self, command: Command) -> Iterator[Message]:
         match command:
             case Load():
-                yield from self._load(command)
+                self._load(command)
             case Unload():
                 yield from self._unload(command.tool)
             case SetFocus():
@@ -192,71 +195,62 @@ class Capture:
             case Stop():
                 self._stopping = True
 
-    def _load(self, command: Load) -> Iterator[Message]:
-        if command.tool in self._running or command.tool in self._loading:
+    def _load(self, command: Load) -> None:
+        if command.tool in self._running:
             return
         try:
             tool = registry.find(command.tool)
         except LookupError as error:
-            yield Notice(str(error), error=True)
+            self._output.send(Notice(str(error), error=True))
             return
         if not self._kernel.headers:
-            yield self._failed(command.tool, self._kernel.why, REMEDY)
-            return
-        if tool.make is not None:
-            try:
-                plan = self._makings.make(tool.name, command.probing)
-                self._try(plan, command.probing)
-            except PlanError as error:
-                if error.usage:
-                    yield Notice(str(error), error=True)
-                yield self._failed(command.tool, str(error), error.remedy, error.tried)
-                return
-            tool = self._makings.find(tool.name)
-            yield plan
+            self._output.send(self._failed(command.tool, self._kernel.why, REMEDY))
+        elif tool.make is not None:
+            self._drop(tool.name)
+            self._preparing.begin(command, self._focus.focus)
+        elif tool.name not in self._builds:
+            self._start(command, tool)
+
+    def _start(self, command: Load, tool: Tool) -> None:
         try:
             options = self._options[tool.name] = chosen_options(tool, command.options)
         except ValueError as error:
-            yield self._failed(command.tool, str(error), "")
+            self._preparing.close(tool.name)
+            self._output.send(self._failed(tool.name, str(error), ""))
             return
         self._ask(tool.name, tool, chosen_slots(tool, self._settings.attach), options)
-        yield ToolState(tool.name, Phase.LOADING)
+        self._output.send(ToolState(tool.name, Phase.LOADING))
 
-    def _try(self, plan: Plan, asked: Probing | None) -> None:
-        """Raises PlanError where the points are hit more often than anyone would want without knowing it."""
-        if asked is None or asked.hot:
-            return
-        tool = making.trial(plan)
-        self._ask(_TRIAL, tool, tool.slots, {})
-        while _TRIAL in self._loading:
-            self._wait_for_compilers()
-        loaded, self._tried = self._tried, None
-        if loaded is not None and not loaded.error:  # else what follows fails for the same reason, and says it
-            making.judge(plan, loaded, focused=self._focus.focus != Focus())
+    def _ask_trial(self, name: str, tool: Tool) -> None:
+        self._ask(f"{_TRIAL_OF}{name}", tool, tool.slots, {})
+
+    def _drop(self, name: str) -> bool:
+        """Call off whatever is being done to start a tool; was there anything?"""
+        called_off = [self._preparing.cancel(name), self._builds.drop(f"{_TRIAL_OF}{name}"), self._builds.drop(name)]
+        return any(called_off)
 
     def _ask(self, name: str, tool: Tool | None, slots: tuple[Slot, ...], options: dict[str, int]) -> None:
         program, shared = self._program(tool.name if tool else name, tool), self._focus.shared
-        given, types = given_defines(self._symbols, tool, options), self._types(slots)
+        made = self._preparing.made.get(tool.name) if tool else None
+        files = made.files if made else {}
+        given = given_defines(self._symbols, tool, options)
+        types = self._kernel.of(probes_of(slots)) | (dict(made.types) if made else {})
         stacks = name in self._stacks.wanted or (tool is not None and walks_stacks(tool))
-        request = program_request(name, program, slots, given, self._kernel, types, shared, stacks)
-        self._hand_over(name, program, request, shared)
-
-    def _types(self, slots: tuple[Slot, ...]) -> dict[str, int]:
-        return self._kernel.of(probes_of(slots)) | self._makings.types(probes_of(slots))
+        request = program_request(name, program, slots, given, self._kernel, types, shared, files, stacks)
+        self._hand_over(name, program, request, {**shared, **files})
 
     def _program(self, name: str, tool: Tool | None) -> Program:
         return Program(name, tool, len(online_cpus()), self._settings.perf_buffer)
 
     def _hand_over(self, name: str, program: Program, request: Request, shared: Mapping[str, int]) -> None:
-        self._loading[name] = program
-        self._compilers.ask(request, shared)
+        self._builds.ask(name, program, request, shared)
         self._exclude_ourselves()
 
     def _ask_stacks(self, running: Running) -> None:
         """Have the programs of a tool built once more, with the code that walks stacks."""
         tool = running.tool
         name = f"{_STACKS_OF}{tool.name}"
-        if name not in self._loading:
+        if name not in self._builds:
             program = self._program(tool.name, tool)
             given = given_defines(self._symbols, tool, self._options[tool.name])
             self._hand_over(name, program, *stacks_request(name, program, running, given, self._kernel))
@@ -266,12 +260,11 @@ class Capture:
             return  # the host's processes of these numbers are others
         self._focus.exclude([os.getpid(), self._settings.screen_pid, *self._compilers.pids])
 
-    def _built(self, name: str, loaded: Loaded) -> bool:
+    def _built(self, name: str, program: Program, loaded: Loaded) -> bool:
         """Take over a program; did a tool start with it?"""
-        program = self._loading.pop(name)
         self._exclude_ourselves()
-        if name == _TRIAL:
-            self._tried = loaded
+        if name.startswith(_TRIAL_OF):
+            self._preparing.tried(name.removeprefix(_TRIAL_OF), loaded)
             return False
         if name == _FOLLOW:
             self._following = loaded
@@ -284,7 +277,9 @@ class Capture:
             return False
         tool = program.tool or registry.find(name)
         tried = tuple(Attempt(probe, program.locate(error)) for probe, error in loaded.tried)
-        tried = (*self._makings.left_out(name), *tried)
+        if made := self._preparing.made.get(name):
+            tried = (*made.left_out, *tried)
+            made.close()
         if loaded.error:
             loaded.close()
             self._output.send(self._failed(name, program.locate(loaded.error), self._remedy(), tried))
@@ -314,17 +309,19 @@ class Capture:
         return ToolState(name, Phase.FAILED, (), tried, reason, remedy)
 
     def _unload(self, name: str) -> Iterator[Message]:
+        if self._drop(name):
+            yield ToolState(name, Phase.IDLE)
         running = self._running.pop(name, None)
         if running:
             yield running.maker.make(running.since, time.time_ns())
-            running.close()
+            threading.Thread(target=running.close, name="detaches", daemon=True).start()  # that can take seconds
             yield ToolState(name, Phase.IDLE)
 
     def _set_focus(self, focus: Focus) -> Iterator[Message]:
         try:
             if focus.follow and self._following is None:
                 self._ask(_FOLLOW, None, FOLLOW_SLOTS, {})
-                while _FOLLOW in self._loading:  # children would be missed before
+                while _FOLLOW in self._builds:  # children would be missed before
                     self._wait_for_compilers()
             self._focus.apply(focus, *self._identities.cgroup_place(focus.cgroup))
             for running in self._running.values():
@@ -334,9 +331,7 @@ class Capture:
         yield from self._vitals()
 
     def _wait_for_compilers(self) -> None:
-        readable, _, _ = select.select(self._compilers.filenos(), [], [])
-        for name, loaded in self._compilers.collect(readable):
-            self._built(name, loaded)
+        self._collect(select.select(self._compilers.filenos(), [], [])[0])
 
     def _vitals(self) -> Iterator[Message]:
         if not self._settings.measure:

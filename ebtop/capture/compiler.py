@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 
 from ebtop.capture.loader import Loaded, Request, online_cpus, receive
 
@@ -58,6 +59,7 @@ class _Worker:
 
 @dataclass(frozen=True)
 class _Job:
+    number: int
     request: Request
     shared: Mapping[str, int]
 
@@ -69,6 +71,8 @@ class Compilers:
         self._most = min(most, len(online_cpus()))
         self._workers: list[_Worker] = [_Worker()]  # imports bcc while its first work is prepared
         self._waiting: deque[_Job] = deque()
+        self._numbers = count()
+        self._unwanted: set[int] = set()
 
     @property
     def pids(self) -> list[int]:
@@ -79,10 +83,21 @@ class Compilers:
         """To wait for results on."""
         return [worker.socket.fileno() for worker in self._workers]
 
-    def ask(self, request: Request, shared: Mapping[str, int]) -> None:
-        """Queue a program; `shared` are descriptors by the name of the map that they take the place of."""
-        self._waiting.append(_Job(request, shared))
+    def ask(self, request: Request, shared: Mapping[str, int]) -> int:
+        """Queue a program; `shared` are descriptors, first those of maps, by the name of the map that they take the
+        place of, then those of the files that it is attached to, by their paths. The number is that of the result."""
+        number = next(self._numbers)
+        self._waiting.append(_Job(number, request, shared))
         self._hand_out()
+        return number
+
+    def drop(self, number: int) -> None:
+        """It is wanted no longer: it is not built, or let go of as soon as it is."""
+        waiting = [job for job in self._waiting if job.number == number]
+        for job in waiting:
+            self._waiting.remove(job)
+        if not waiting:
+            self._unwanted.add(number)
 
     def _hand_out(self) -> None:
         for worker in list(self._workers):
@@ -99,17 +114,21 @@ class Compilers:
         self._workers.remove(worker)
         worker.stop()
 
-    def collect(self, readable: list[int]) -> list[tuple[str, Loaded]]:
-        """(name, result) of what was built, given the descriptors that are readable."""
+    def collect(self, readable: list[int]) -> list[tuple[int, Loaded]]:
+        """(number, result) of what was built, given the descriptors that are readable."""
         done = []
         for worker in [w for w in self._workers if w.socket.fileno() in readable]:
             if worker.job is None:  # nothing was asked: it has gone, as it does when it has no work
                 self._drop(worker)
                 continue
-            loaded, name = worker.result(), worker.job.request.name
+            loaded, number = worker.result(), worker.job.number
             worker.job = None
             if worker.process.poll() is not None:
                 self._drop(worker)
-            done.append((name, loaded))
+            if number in self._unwanted:
+                self._unwanted.remove(number)
+                loaded.close()
+            else:
+                done.append((number, loaded))
         self._hand_out()
         return done

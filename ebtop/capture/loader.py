@@ -21,6 +21,7 @@ from typing import Self
 from ebtop import capability
 from ebtop.capture import bcclib, perfevents
 from ebtop.capture.bcclib import Bcc, BccError, Compiled
+from ebtop.capture.detaching import detach
 from ebtop.probe import TYPED, Attach, Probe
 from ebtop.probing.plan import Site
 
@@ -37,8 +38,8 @@ MESSAGE = 1 << 18
 @dataclass(frozen=True)
 class Request:
     """What to build: a program's text and defines, its slots, the maps that are there; by their probe the type ids of
-    what has some, and by their function the sites (path, offset, counter) of user probes. What is not to `attach` is
-    loaded only: other programs go on in it."""
+    what has some, and by their function the sites of user probes; `files` are their paths, whose descriptors come with
+    it, after those of maps. What is not to `attach` is loaded only: other programs go on in it."""
 
     name: str
     text: str
@@ -50,6 +51,7 @@ class Request:
     frequency: int = 99
     types: dict[str, int] = field(default_factory=dict)
     sites: dict[str, list[Site]] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
 
     def encode(self) -> bytes:
         """As JSON."""
@@ -64,17 +66,18 @@ class Request:
             for name, alternatives in self.slots
         ]
         head = [self.name, self.text, slots, self.defines, self.headers]
-        return json.dumps([*head, self.shared, self.attach, self.frequency, self.types, self.sites]).encode()
+        rest = [self.shared, self.attach, self.frequency, self.types, self.sites, self.files]
+        return json.dumps([*head, *rest]).encode()
 
     @classmethod
     def decode(cls, raw: bytes) -> Request:
         """From JSON."""
-        name, text, slots, defines, headers, shared, attach, frequency, types, sites = json.loads(raw)
+        name, text, slots, defines, headers, shared, attach, frequency, types, sites, files = json.loads(raw)
         decoded = [
             (slot, [[Probe(Attach(p[0]), *p[1:]) for p in alt] for alt in alternatives]) for slot, alternatives in slots
         ]
         located = {function: [Site(*site) for site in of] for function, of in sites.items()}
-        return cls(name, text, decoded, defines, headers, shared, attach, frequency, types, located)
+        return cls(name, text, decoded, defines, headers, shared, attach, frequency, types, located, files)
 
 
 def _plain(probe: Probe) -> list[object]:
@@ -97,7 +100,8 @@ class Loaded:
 
     def close(self) -> None:
         """Let go of every descriptor."""
-        for fd in [*self.maps.values(), *self.programs.values(), *self.attachments]:
+        detach(self.attachments)
+        for fd in [*self.maps.values(), *self.programs.values()]:
             os.close(fd)
 
 
@@ -137,7 +141,9 @@ class Builder:
 
     def __init__(self, bcc: Bcc, request: Request, shared: Sequence[int]) -> None:
         self._bcc, self._request = bcc, request
-        self._shared = dict(zip(request.shared, shared, strict=True))
+        maps = len(request.shared)
+        self._shared = dict(zip(request.shared, shared[:maps], strict=True))
+        self._files = dict(zip(request.files, shared[maps:], strict=True))
         self.result = Loaded()
 
     def build(self) -> Loaded:
@@ -185,8 +191,7 @@ class Builder:
         return None
 
     def _let_go(self) -> None:
-        for fd in self.result.attachments:
-            os.close(fd)
+        detach(self.result.attachments)
         self.result.attachments, self.result.probes, self.result.programs = [], [], {}
 
     def _compile(self, probes: Sequence[Probe]) -> Compiled | None:
@@ -276,11 +281,11 @@ class Builder:
             program = module.load_for_links(probe)
             with contextlib.ExitStack() as unless_linked:
                 unless_linked.callback(os.close, program)
-                fds = _all(perfevents.link_uprobes(program, sites, returns=returns))
+                fds = _all(perfevents.link_uprobes(program, sites, self._files, returns=returns))
                 unless_linked.pop_all()
                 return program, fds
         program = module.load(probe)
-        return program, _all(perfevents.open_uprobes(program, sites, returns=returns))
+        return program, _all(perfevents.open_uprobes(program, sites, self._files, returns=returns))
 
 
 def _all(attachments: Iterator[int]) -> list[int]:

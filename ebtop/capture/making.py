@@ -1,111 +1,62 @@
-"""Tools that are made from what is asked for: the plan, and a trial whether its points are hit too often for it."""
+"""Tools that are made from what is asked for: the plan, the tool, and the one that tries whether its points are hit too
+often. Imported for the first of them: a start need not wait for it."""
 
 from __future__ import annotations
 
-import struct
-import time
-from collections.abc import Iterable
-from contextlib import closing
-from dataclasses import replace
-
-import numpy as np
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 from ebtop import registry
-from ebtop.attachpoint import PointKind
-from ebtop.capture import bpfcall
-from ebtop.capture.loader import Loaded
+from ebtop.capture.planerror import PlanError
 from ebtop.capture.planning import Planner
-from ebtop.capture.pointplans import PlanError
-from ebtop.capture.tracer import possible_cpus
-from ebtop.model.format import count
-from ebtop.probing.plan import Mode, Plan, Probing, Sides
+from ebtop.capture.trial import trial
+from ebtop.capture.userplanning import View
+from ebtop.probing.filter import FilterError
+from ebtop.probing.plan import Plan, Probing
 from ebtop.tick import Attempt
-from ebtop.tool import Probe, Tool
-
-TRIED_S, LOOKED_S = 1.0, 0.2
-"""A trial takes so long; it ends sooner where little happens."""
-
-_FEW = 5000
-"""Hits a second that cost nothing worth speaking of, whatever is done with them."""
-
-_MOST_CORES = 0.25
-_HIT_NS = {PointKind.UPROBE: 1000, PointKind.USDT: 600}
-"""What being there costs at each hit; elsewhere `_OTHER_NS`. Measured on the machine of CONTRIBUTING.md."""
-_OTHER_NS = 200
-_MODE_NS = {Mode.TRACE: 1000, Mode.COUNT: 50, Mode.LATENCY: 700, Mode.DIST: 200, Mode.STACK: 12_000}
+from ebtop.tool import Tool, probes_of
 
 
-class Makings:
-    """What was made, by the tool's name."""
+@dataclass(frozen=True)
+class Made:
+    """What was made: `trial` is None where nothing is to be tried, `left_out` what was asked for and could not be
+    planned, `types` the type ids that the kernel's functions are loaded with, by the probe."""
 
-    def __init__(self) -> None:
-        self._planner = Planner()
-        self._made: dict[str, Tool] = {}
-        self._left_out: dict[str, tuple[Attempt, ...]] = {}
+    plan: Plan
+    tool: Tool
+    trial: Tool | None
+    left_out: tuple[Attempt, ...]
+    types: Mapping[str, int]
+    view: View
 
-    def make(self, tool: str, asked: Probing | None) -> Plan:
-        """The plan of what is asked for. Raises PlanError."""
-        plan, self._left_out[tool] = self._planner.plan(tool, asked)
-        self._made[tool] = registry.made(plan)
-        return plan
+    @property
+    def files(self) -> Mapping[str, int]:
+        """The descriptors of the files that are probed, by their paths, until they are closed."""
+        return self.view.files
 
-    def find(self, tool: str) -> Tool:
-        """As it was made last, or as it is without a plan. Raises LookupError."""
-        return self._made.get(tool) or registry.find(tool)
-
-    def left_out(self, tool: str) -> tuple[Attempt, ...]:
-        """What was asked for and could not be planned."""
-        return self._left_out.get(tool, ())
-
-    def types(self, probes: Iterable[Probe]) -> dict[str, int]:
-        """The type ids that probes at the kernel's functions are loaded with."""
-        return self._planner.types(probes)
+    def close(self) -> None:
+        """Nothing will be attached any more."""
+        self.view.close()
 
 
-def trial(plan: Plan) -> Tool:
-    """A tool that counts every hit of the same points, of whomever it is: each costs something."""
-    points = tuple(replace(point, sides=_one_side(point.sides), result=None) for point in plan.points)
-    counting = registry.made(replace(plan, mode=Mode.COUNT, points=points, filter="", value="", slower_than_ns=0))
-    return replace(counting, defines={**counting.defines, "TRIAL": 1})
+def make(planner: Planner, tool: str, asked: Probing, view: View, over: Callable[[], bool]) -> Made:
+    """What is asked for, of files as the view has them. Raises PlanError, also as soon as it is `over`."""
+    with ExitStack() as unless_made:
+        unless_made.callback(view.close)
+        plan, left_out = planner.plan(tool, asked, view, over)
+        found = _made(planner, plan, left_out, view, tried=not asked.hot)
+        unless_made.pop_all()
+        return found
 
 
-def _one_side(sides: Sides) -> Sides:
-    return Sides.RETURN if sides is Sides.RETURN else Sides.ENTRY
-
-
-def per_second(loaded: Loaded, points: int) -> list[float]:
-    """How often each point is hit, from what a trial's program counts."""
-    began, cpus = time.monotonic(), possible_cpus()
-    for seconds in (LOOKED_S, TRIED_S):
-        time.sleep(began + seconds - time.monotonic())
-        keys = (struct.pack("<I", number) for number in range(points))
-        raw = b"".join(bpfcall.lookup(loaded.maps["counts"], key, 8 * cpus) for key in keys)
-        rates = np.frombuffer(raw, np.uint64).reshape(points, cpus).sum(axis=1) / (time.monotonic() - began)
-        if rates.sum() < _FEW:
-            break
-    return [float(rate) for rate in rates]
-
-
-def judge(plan: Plan, loaded: Loaded, *, focused: bool) -> None:
-    """Watch a trial, and end it. Raises PlanError where the points should not be attached without being told to."""
-    with closing(loaded):
-        hot = too_hot(plan, per_second(loaded, len(plan.points)), focused)
-    if hot:
-        raise PlanError(hot)
-
-
-def too_hot(plan: Plan, rates: list[float], focused: bool) -> str:
-    """Why it should not be attached without being told to, "" if it may. What a filter or a focus leaves out costs no
-    more than being looked at."""
-    narrow = focused or bool(plan.filter)
-    each = 0 if narrow else _MODE_NS[plan.mode]
-    costs = [rate * (_HIT_NS.get(p.kind, _OTHER_NS) + each) / 1e9 for p, rate in zip(plan.points, rates, strict=True)]
-    if sum(costs) < _MOST_CORES:
-        return ""
-    hottest = max(range(len(costs)), key=costs.__getitem__)
-    ways = ["--mode count"] * (plan.mode is not Mode.COUNT) + ["a filter or a focus"] * (not narrow) + ["fewer points"]
-    others = f" (all {len(costs)}: {count(sum(rates))})" if len(costs) > 1 else ""
-    return (
-        f"{plan.points[hottest].name} is hit {count(rates[hottest])} times a second{others}: about {sum(costs):.1f} "
-        f"cores; use {', '.join(ways)}, or --hot to go on"
-    )
+def _made(planner: Planner, plan: Plan, left_out: tuple[Attempt, ...], view: View, *, tried: bool) -> Made:
+    try:
+        made = registry.made(plan)
+        trying = trial(plan) if tried else None
+    except FilterError as error:
+        raise PlanError(f"--filter: {error}") from error
+    except ValueError as error:
+        raise PlanError(f"there can be no such tool: {error}") from error
+    probes = [*probes_of(made.slots), *(probes_of(trying.slots) if trying else ())]
+    return Made(plan, made, trying, left_out, planner.types(probes), view)

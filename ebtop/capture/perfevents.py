@@ -6,8 +6,7 @@ All of them are gone with their descriptors, however this process ends.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ebtop.attachpoint import PointKind
@@ -22,27 +21,21 @@ _NOT_SUPPORTED = 524  # ENOTSUPP of the kernel
 _SPECIAL = "the kernel cannot put a probe on the instruction that is there"
 
 
-class MovedError(OSError):
-    """The file at a path is another than the one that was looked at."""
-
-
-def link_uprobes(program: int, sites: Sequence[Site], *, returns: bool) -> Iterator[int]:
-    """A link for each file: one closes at once, however many places it has. Raises OSError."""
+def link_uprobes(program: int, sites: Sequence[Site], files: Mapping[str, int], *, returns: bool) -> Iterator[int]:
+    """A link for each file, by its descriptor: one closes at once, however many places it has. Raises OSError."""
     for path in dict.fromkeys(site.path for site in sites):
         of_file = [site for site in sites if site.path == path]
-        with _same_file(of_file[0]) as fd:
-            yield attach_uprobes(program, _descriptor(fd), [s.offset for s in of_file], [s.counter for s in of_file],
-                                 returns=returns)  # fmt: skip
+        yield attach_uprobes(program, _path(files[path]), [s.offset for s in of_file], [s.counter for s in of_file],
+                             returns=returns)  # fmt: skip
 
 
-def open_uprobes(program: int, sites: Sequence[Site], *, returns: bool) -> Iterator[int]:
+def open_uprobes(program: int, sites: Sequence[Site], files: Mapping[str, int], *, returns: bool) -> Iterator[int]:
     """A perf event for each place (before Linux 6.6). Raises OSError."""
     kind = int((_PMU / "type").read_text())
     bit = int((_PMU / "format" / "retprobe").read_text().rpartition(":")[2])
     for site in sites:
-        with _same_file(site) as fd:
-            config = (int(returns) << bit) | (site.counter << _COUNTER_SHIFT)
-            event = uprobe_event(kind, _descriptor(fd), site.offset, config)
+        config = (int(returns) << bit) | (site.counter << _COUNTER_SHIFT)
+        event = uprobe_event(kind, _path(files[site.path]), site.offset, config)
         yield _running(event, program)
 
 
@@ -55,20 +48,7 @@ def _running(event: int, program: int) -> int:
     return event
 
 
-@contextmanager
-def _same_file(site: Site) -> Iterator[int]:
-    """A site's file, if it is the one that was looked at. Raises OSError."""
-    fd = os.open(site.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        found = os.fstat(fd)
-        if (found.st_dev, found.st_ino) != (site.device, site.inode):
-            raise MovedError(f"{site.path} is another file by now")
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def _descriptor(fd: int) -> str:
+def _path(fd: int) -> str:
     return f"/proc/self/fd/{fd}"
 
 

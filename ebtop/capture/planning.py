@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from ebtop.attachpoint import PointKind
-from ebtop.capture.pointplans import AT_RETURN, ENTER, PlanError, PointPlans
+from ebtop.capture.planerror import PlanError
+from ebtop.capture.pointplans import AT_RETURN, ENTER, PointPlans
 from ebtop.capture.points.userparameters import as_strings
-from ebtop.capture.userplanning import GO
+from ebtop.capture.userplanning import GO, View
 from ebtop.near import near
 from ebtop.probing import condition
 from ebtop.probing import filter as filters
@@ -20,6 +21,9 @@ from ebtop.resolve.binaryfile import BinaryError
 from ebtop.tick import Attempt
 from ebtop.tool import Attach, Probe
 
+_Found = Iterator[tuple[Planned, str]]
+"""Points, and why each cannot be used."""
+
 _NO_RETURN = frozenset({"exit", "exit_group", "rt_sigreturn", "sigreturn"})
 
 
@@ -29,12 +33,20 @@ class Planner:
     def __init__(self) -> None:
         self._points: PointPlans | None = None
 
-    def plan(self, tool: str, asked: Probing | None) -> tuple[Plan, tuple[Attempt, ...]]:
-        """The plan, and what was left out of it and why. Raises PlanError."""
-        if asked is None:
-            raise PlanError("no attach point was asked for", remedy=f"ebtop run {tool} -p KIND:NAME; ebtop probes")
-        self._points = self._points or PointPlans()
-        return _plan(tool, asked, self._points)
+    def plan(
+        self, tool: str, asked: Probing, view: View, over: Callable[[], bool] = lambda: False
+    ) -> tuple[Plan, tuple[Attempt, ...]]:
+        """The plan, of files as the view has them, and what was left out and why. Raises PlanError, also when it is
+        `over` before."""
+        known = self._points = self._points or PointPlans()
+
+        def matching(text: str, described: bool) -> _Found:
+            for found in known.matching(text, view, described=described):
+                if over():
+                    raise PlanError("it was called off")
+                yield found
+
+        return _plan(tool, asked, matching)
 
     def types(self, probes: Iterable[Probe]) -> dict[str, int]:
         """The type ids of the kernel's functions that programs are loaded for, by the probe."""
@@ -43,7 +55,7 @@ class Planner:
         return {str(probe): known.number(probe.target) for probe in typed} if known else {}
 
 
-def _plan(tool: str, asked: Probing, points: PointPlans) -> tuple[Plan, tuple[Attempt, ...]]:
+def _plan(tool: str, asked: Probing, matching: Callable[[str, bool], _Found]) -> tuple[Plan, tuple[Attempt, ...]]:
     if asked.mode is not Mode.LATENCY and asked.slower_than_ns:
         raise PlanError("--slower-than goes with --mode latency")
     if asked.mode is Mode.DIST and not asked.value:
@@ -52,7 +64,7 @@ def _plan(tool: str, asked: Probing, points: PointPlans) -> tuple[Plan, tuple[At
         raise PlanError("--value goes with --mode dist")
     try:
         tree = filters.parse(asked.filter)
-        return _Making(tool, asked, points, tree).plan()
+        return _Making(tool, asked, tree, matching).plan()
     except BinaryError as error:
         raise PlanError(str(error)) from error
     except FilterError as error:
@@ -60,8 +72,10 @@ def _plan(tool: str, asked: Probing, points: PointPlans) -> tuple[Plan, tuple[At
 
 
 class _Making:
-    def __init__(self, tool: str, asked: Probing, points: PointPlans, tree: Tree | None) -> None:
-        self._tool, self._asked, self._points, self._tree = tool, asked, points, tree
+    """`found` gives the points of a pattern, with their arguments or without."""
+
+    def __init__(self, tool: str, asked: Probing, tree: Tree | None, found: Callable[[str, bool], _Found]) -> None:
+        self._tool, self._asked, self._tree, self._found = tool, asked, tree, found
         self._names = {name.name for name in filters.names(tree)}
         self._left_out: list[Attempt] = []
 
@@ -79,10 +93,10 @@ class _Making:
         made = Plan(self._tool, asked.mode, tuple(planned), asked.filter, asked.value, asked.slower_than_ns)
         return made, tuple(self._left_out)
 
-    def _matching(self, text: str) -> Iterator[tuple[Planned, str]]:
+    def _matching(self, text: str) -> _Found:
         asked = self._asked
         told = asked.mode in {Mode.TRACE, Mode.DIST} or asked.slower_than_ns > 0
-        return self._points.matching(text, described=told or bool(self._names - OWN.keys()))
+        return self._found(text, told or bool(self._names - OWN.keys()))
 
     def _is_left_out(self, point: Planned, refusal: str) -> bool:
         if refusal:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ebtop import capability
 from ebtop.attachpoint import Point, PointKind, spelt
+from ebtop.capture.planerror import PlanError
 from ebtop.capture.points.events import HARDWARE, SOFTWARE, refusal
 from ebtop.capture.points.parameters import of_point
 from ebtop.capture.points.search import Points
 from ebtop.capture.points.tracepoints import record
 from ebtop.capture.points.userparameters import by_convention
-from ebtop.capture.userplanning import UserPlans
+from ebtop.capture.userplanning import UserPlans, View
 from ebtop.near import near
 from ebtop.probing.plan import RESULT, Parameter, Planned, Sides
-from ebtop.tick import Attempt
 
 AT_RETURN = {PointKind.KPROBE: "kretprobe", PointKind.FENTRY: "fexit", PointKind.UPROBE: "uretprobe"}
 """What the return of a function is called."""
@@ -33,22 +33,13 @@ _OF_CPU = 1_000_000
 _FASTEST_HZ, _SHORTEST_US = 10_000, 100
 
 
-class PlanError(Exception):
-    """Why there can be no plan, in one line. `usage`: something else has to be asked for; else this machine cannot, and
-    `tried` says what was."""
-
-    def __init__(self, why: str, *, usage: bool = True, tried: Sequence[Attempt] = (), remedy: str = "") -> None:
-        super().__init__(why)
-        self.usage, self.tried, self.remedy = usage, tuple(tried), remedy
-
-
 class PointPlans:
     """Those of this machine. What was read is kept."""
 
     def __init__(self) -> None:
         self.kernel, self._user = Points(), UserPlans()
 
-    def matching(self, text: str, *, described: bool = True) -> Iterator[tuple[Planned, str]]:
+    def matching(self, text: str, view: View, *, described: bool = True) -> Iterator[tuple[Planned, str]]:
         """The points of a pattern as they are planned before anything is known of what is wanted of them, and why each
         cannot be used, "" where it can. Without `described` those of programs have no arguments, which take a while to
         find. Raises PlanError where there are none, BinaryError for a file of no use."""
@@ -60,9 +51,9 @@ class PointPlans:
         if not colon or known not in kinds:
             raise PlanError(f"{text!r} is no attach point: KIND:NAME{near(kind, [*kinds, *AT_RETURN.values()])}")
         if known == PointKind.USDT:
-            yield from self._user.usdt(target)
+            yield from self._user.usdt(target, view)
         elif known == PointKind.UPROBE:
-            yield from ((_at(planned, returns), why) for planned, why in self._user.functions(target, described))
+            yield from ((_at(planned, returns), why) for planned, why in self._user.functions(target, view, described))
         elif known in {PointKind.SOFTWARE, PointKind.HARDWARE}:
             yield _counted(pattern)
         elif known in {PointKind.PROFILE, PointKind.INTERVAL}:

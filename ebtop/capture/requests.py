@@ -30,10 +30,11 @@ def program_request(
     kernel: Known,
     types: Mapping[str, int],
     shared: Iterable[str],
+    files: Iterable[str],
     stacks: bool,
 ) -> Request:
-    """A program, attached. `given` are given_defines(), `types` the type ids of its probes; `stacks`: with the code
-    that walks stacks from the beginning."""
+    """A program, attached. `given` are given_defines(), `types` the type ids of its probes, `files` the paths of
+    those that it is attached to; `stacks`: with the code that walks stacks from the beginning."""
     return Request(
         name=name,
         text=program.text,
@@ -44,6 +45,7 @@ def program_request(
         frequency=given.get("FREQUENCY", 0),
         types=dict(types),
         sites={function: list(sites) for function, sites in program.tool.sites.items()} if program.tool else {},
+        files=list(files),
     )
 
 

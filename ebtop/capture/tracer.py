@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import select
 import struct
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ebtop.capture import bpfcall
+from ebtop.capture.detaching import detach
 from ebtop.capture.finish import Finisher
 from ebtop.capture.histograms import STACK_KEY, HistogramMaps, PairedMaps
 from ebtop.capture.loader import Loaded, online_cpus
@@ -31,7 +30,6 @@ LOST = ("ring full", "map full", NO_STACK, "slot shared", "memory unreadable")
 """Names of struct counters' fields after `submitted` (bpf/include/counters.h)."""
 MOST_STREAMS = 8
 """How many numbers that has."""
-_AT_ONCE = 16
 BACKLOG, BUSY = "backlog full", "program was running"
 
 
@@ -212,9 +210,7 @@ class Tracer:
         """No new records from now on; what is in the rings can still be taken."""
         fds = list(self.loaded.attachments)
         self.loaded.attachments.clear()
-        with ThreadPoolExecutor(_AT_ONCE) as closers:  # each waits until all CPUs have left the program: 50 ms
-            for _done in closers.map(os.close, fds):
-                continue
+        detach(fds)
 
     def close(self) -> None:
         """Detach and free everything."""

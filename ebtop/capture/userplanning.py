@@ -3,20 +3,49 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ebtop.attachpoint import PointKind
 from ebtop.capture.points.userparameters import by_convention, of_description, of_usdt
-from ebtop.capture.points.userpoints import parted
 from ebtop.near import near
 from ebtop.probing.plan import MOST_POINTS, Parameter, Planned, Site
 from ebtop.resolve.binary import Binaries, Binary
-from ebtop.resolve.binaryfile import BinaryError, open_binary
+from ebtop.resolve.binaryfile import BinaryError, BinaryFile
+from ebtop.resolve.binaryname import open_named
 from ebtop.resolve.functionindex import Function
+from ebtop.resolve.regularfile import Identity
 
 GO = "Go moves its stacks, and a probe at a function's return would end the program: only entries can be probed"
 _PIECE = "a piece of a function that the compiler moved elsewhere"
+
+
+class View:
+    """From where files are looked at: as a process sees them (0: we), and a short name as that of a file that it has
+    `mapped`, or not. `files` are descriptors of what was looked at, by its path: that is what is attached to, whoever
+    could open it then, and whatever has its name."""
+
+    def __init__(self, pid: int = 0, *, mapped: bool = True) -> None:
+        self._pid, self._mapped = pid, mapped
+        self.files: dict[str, int] = {}
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[tuple[str, BinaryFile]]:
+        """The file of that name, with its path. Raises BinaryError."""
+        path, file = open_named(name, self._pid, mapped=self._mapped)
+        with file:
+            if path not in self.files:
+                self.files[path] = os.dup(file.fd)
+            elif Identity.of(self.files[path]) != file.identity:
+                raise BinaryError(f"{path} has just become another file")
+            yield path, file
+
+    def close(self) -> None:
+        """Let go of the files."""
+        while self.files:
+            os.close(self.files.popitem()[1])
 
 
 class UserPlans:
@@ -25,10 +54,10 @@ class UserPlans:
     def __init__(self) -> None:
         self._known = Binaries()
 
-    def functions(self, target: str, described: bool = True) -> Iterator[tuple[Planned, str]]:
+    def functions(self, target: str, view: View, described: bool = True) -> Iterator[tuple[Planned, str]]:
         """`FILE:PATTERN`: a function each, with entry and return, and why not if it cannot be."""
-        path, pattern = parted(target)
-        with open_binary(path) as file:
+        name, _colon, pattern = target.partition(":")
+        with view.open(name) as (path, file):
             binary = Binary(file, self._known)
             found = binary.find(pattern or "*", limit=MOST_POINTS + 1)
             if not found.functions:
@@ -60,12 +89,12 @@ class UserPlans:
                           sites=(entry,), returns=() if binary.go else (back,))  # fmt: skip
         return planned, "" if function.whole else _PIECE
 
-    def usdt(self, target: str) -> Iterator[tuple[Planned, str]]:
+    def usdt(self, target: str, view: View) -> Iterator[tuple[Planned, str]]:
         """`FILE:PROVIDER:NAME`, `FILE:NAME` or `FILE`: those places of a probe together that have its arguments in the
         same registers."""
-        path, pattern = parted(target)
+        name, _colon, pattern = target.partition(":")
         wanted = re.compile(fnmatch.translate(pattern if ":" in pattern else f"*:{pattern or '*'}")).fullmatch
-        with open_binary(path) as file:
+        with view.open(name) as (path, file):
             probes = Binary(file, self._known).usdt
             identity = file.identity
         chosen = [probe for probe in probes if wanted(f"{probe.provider}:{probe.name}")]

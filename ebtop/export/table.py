@@ -15,11 +15,11 @@ from ebtop.export.order import in_order
 from ebtop.export.text_blocks import event_stacks, histogram_lines, process_lines, stack_lines
 from ebtop.model.format import cell
 from ebtop.tick import Tick
-from ebtop.tool import Batch, Column, Kind, Names, Tool, values
+from ebtop.tool import Batch, Column, Kind, Names, Tool, shown
 
 
 def _cells(column: Column, batch: Batch, names: Names) -> list[str]:
-    found = values(column, batch, names)
+    found = shown(column, batch, names)
     if list in set(map(type, found)):
         return [cell(column, value) for value in found]
     known = {value: cell(column, value) for value in set(found)}

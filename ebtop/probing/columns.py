@@ -1,29 +1,26 @@
-"""The columns of events: the common ones, and the arguments of all points, each of which has some of them."""
+"""The columns that events have beside the common ones: the arguments of all points, each of which has some of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ebtop.attachpoint import PointKind
 from ebtop.probing.filter import LONGEST_TEXT
 from ebtop.probing.plan import RESULT, Form, Parameter, Plan
-from ebtop.probing.slots import TEXTS, Slot, slots, told
-from ebtop.tool import Batch, Column, Derive, Names, Type, Value, named, text
+from ebtop.probing.slots import NO_ADDRESS, TEXTS, Slot, slots, told
+from ebtop.tool import Batch, Column, Derive, Names, Type, Value, text
+
+UNREAD, NULL = "?", "NULL"
+"""On the screen: a string whose memory was not there when it was to be read, and an address that is 0."""
 
 CUT = "…"
 """Ends a string that is longer than what was read of it."""
 
-COMMON = (
-    Column("ts", "TIME", Type.TIME, "when", 12, rank=2),
-    Column("pid", "PID", Type.INT, "process", 7, rank=1),
-    Column("tid", "TID", Type.INT, "thread", 7, hidden=True),
-    Column("uid", "USER", Type.USER, "user", 8, rank=6),
-    Column("comm", "COMM", Type.TEXT, "name of the thread", 16, rank=2),
-)
 LATENCY = Column("latency_ns", "LATENCY", Type.DURATION, "from entry to return", 8, rank=2)
-CGROUP = Column("cgroup", "CGROUP", Type.TEXT, "control group", 24, hidden=True, derive=named("cgroup", "cgroup"))
 _WIDTHS = {Form.NUMBER: 8, Form.POINTER: 18, Form.TEXT: 24, Form.CHARS: 16, Form.LOCATED: 24}
 
 _Source = tuple[Parameter, Slot]
@@ -61,7 +58,23 @@ def _column(key: str, sources: dict[int, _Source], *, failed: bool) -> Column:
     width = max(len(key), *(_WIDTHS[parameter.form] for parameter in parameters))
     numbers = all(parameter.form is Form.NUMBER for parameter in parameters)
     kind = Type.TEXT if not numbers else Type.RET if failed else Type.INT
-    return Column(key, key.upper(), kind, types, width, rank=4, derive=_derive(sources, as_text=not numbers))
+    return Column(key, key.upper(), kind, types, width, rank=4, derive=_derive(sources, as_text=not numbers),
+                  shown=_shown(sources) if any(p.form in TEXTS for p in parameters) else None)  # fmt: skip
+
+
+def unread(plan: Plan) -> Column:
+    """Which strings could not be read: they have no value, as have those whose address is 0."""
+    texts = [(number, slot.number, parameter.key) for number, point in enumerate(plan.points)
+             for parameter, slot in slots(told(point)) if slot.text]  # fmt: skip
+
+    def derive(batch: Batch, _names: Names) -> Sequence[Value]:
+        found: list[list[str]] = [[] for _row in range(len(batch))]
+        for number, place, key in texts:
+            for row in np.flatnonzero((batch["probe"] == number) & _has(batch["unread"], place)).tolist():
+                found[row].append(key)
+        return [" ".join(each) for each in found]
+
+    return Column("unread", "UNREAD", Type.TEXT, "strings that were not in memory", 12, hidden=True, derive=derive)
 
 
 def _derive(sources: dict[int, _Source], *, as_text: bool) -> Derive:
@@ -77,13 +90,34 @@ def _derive(sources: dict[int, _Source], *, as_text: bool) -> Derive:
             data = batch[slot.field]
             rows = np.flatnonzero(np.isin(point, points))
             if form in TEXTS:
-                rows = rows[(unread[rows] >> np.uint32(slot.number)) & 1 == 0]
+                rows = rows[~(_has(unread[rows], slot.number) | _has(unread[rows], slot.number + NO_ADDRESS))]
             values = _values(data[rows], form, signed)
             for row, value in zip(rows.tolist(), values, strict=True):
                 found[row] = str(value) if as_text else value
         return found
 
     return derive
+
+
+def _has(bits: npt.NDArray[Any], number: int) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = (bits >> np.uint32(number)) & 1 == 1
+    return found
+
+
+def _shown(sources: dict[int, _Source]) -> Derive:
+    """As `_derive`, but a string that was not there says so."""
+    derived = _derive(sources, as_text=True)
+    texts = [(number, slot.number) for number, (parameter, slot) in sources.items() if parameter.form in TEXTS]
+
+    def shown(batch: Batch, names: Names) -> Sequence[Value]:
+        found = list(derived(batch, names))
+        for number, place in texts:
+            for bit, mark in ((place, UNREAD), (place + NO_ADDRESS, NULL)):
+                for row in np.flatnonzero((batch["probe"] == number) & _has(batch["unread"], bit)).tolist():
+                    found[row] = mark
+        return found
+
+    return shown
 
 
 def _values(data: Batch, form: Form, signed: bool) -> Sequence[Value]:

@@ -5,11 +5,11 @@ Nothing that the user wrote is in it: names become what the caller says, strings
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ebtop.near import near
-from ebtop.probing.filter import All, Any, Comparison, FilterError, Literal, Name, Not, Operand, Tree
+from ebtop.probing.filter import All, Any, Comparison, FilterError, Literal, Masked, Name, Not, Operand, Tree
 
 _BIG = 1 << 63
 
@@ -47,6 +47,8 @@ def _mixed(tree: Comparison, left_is_text: bool) -> str:
 def _said(side: Operand) -> str:
     if isinstance(side, Name):
         return side.name
+    if isinstance(side, Masked):
+        return " & ".join(map(_said, side.parts))
     return str(side.value) if isinstance(side.value, int) else repr(side.value)[1:]
 
 
@@ -58,6 +60,11 @@ def _kind(side: Operand, known: Mapping[str, Variable]) -> bool:
     """Is it a string?"""
     if isinstance(side, Literal):
         return isinstance(side.value, bytes)
+    if isinstance(side, Masked):
+        for part in side.parts:
+            if _kind(part, known):
+                raise FilterError(f"& is for numbers, and {_said(part)} is a string", part.column)
+        return False
     if side.name not in known:
         raise FilterError(f"no argument {side.name!r}{near(side.name, sorted(known))}", side.column)
     return known[side.name].text > 0
@@ -87,11 +94,21 @@ def _condition(tree: Tree, known: Mapping[str, Variable]) -> str:
 def _operand(side: Operand, known: Mapping[str, Variable]) -> Variable | bytes:
     if isinstance(side, Name):
         return known[side.name]
+    if isinstance(side, Masked):
+        return _bits([_operand(part, known) for part in side.parts])
     if isinstance(side.value, bytes):
         return side.value
     if side.value < 0:
         return Variable(f"(s64){side.value % (1 << 64):#x}ULL", signed=True)
     return Variable(f"{side.value}ULL" if side.value >= _BIG else f"{side.value}LL", signed=side.value < _BIG)
+
+
+def _bits(parts: Sequence[Variable | bytes]) -> Variable:
+    """What all have, as if numbers had as many bits as they need: below 0 only where all are."""
+    numbers = [part for part in parts if isinstance(part, Variable)]
+    signed = all(number.signed for number in numbers)
+    c = " & ".join(f"(u64)({number.c})" for number in numbers)
+    return Variable(f"(s64)({c})" if signed else f"({c})", signed)
 
 
 def _numbers(op: str, left: Variable, right: Variable) -> str:

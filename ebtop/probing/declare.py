@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -39,7 +39,8 @@ _ATTACH = {
 
 
 def declared(static: Tool, plan: Plan) -> Tool:
-    """The tool, of which `static` is what it is whatever the plan. Raises ValueError for a plan that cannot be."""
+    """The tool, of which `static` is what it is whatever the plan; its columns are those of any event, and the last of
+    them stays the last. Raises ValueError for a plan that cannot be."""
     _check(plan)
     events = plan.mode is Mode.TRACE or plan.slower_than_ns > 0
     tool = replace(
@@ -54,7 +55,7 @@ def declared(static: Tool, plan: Plan) -> Tool:
         make=None,
     )
     if events:
-        return _of_events(tool, plan)
+        return _of_events(tool, plan, static.columns)
     if plan.mode is Mode.STACK:
         return replace(tool, slots=(*tool.slots, eventstack.SLOT), rings=_TOLD, stack_map="seen")
     if plan.mode is Mode.COUNT:
@@ -66,9 +67,10 @@ def declared(static: Tool, plan: Plan) -> Tool:
     return replace(tool, buckets=buckets, histogram_map="found", histogram_parts=names, defines=defines)
 
 
-def _of_events(tool: Tool, plan: Plan) -> Tool:
+def _of_events(tool: Tool, plan: Plan, common: Sequence[Column]) -> Tool:
+    unread = (columns.unread(plan),) if slots.most(plan)[1] else ()
     late = (columns.LATENCY,) if plan.slower_than_ns else ()
-    shown = (*columns.COMMON, columns.probe_column(plan), *late, *columns.arguments(plan), columns.CGROUP)
+    shown = (*common[:-1], columns.probe_column(plan), *late, *columns.arguments(plan), *unread, common[-1])
     return replace(
         tool,
         slots=(*tool.slots, eventstack.SLOT),

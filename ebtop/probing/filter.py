@@ -1,4 +1,6 @@
-"""Filters over the arguments of attach points: `count > 0x1000 && (comm == "nginx" || !(uid == 0))`.
+"""Filters over the arguments of attach points: `count > 0x1000 && (comm == "nginx" || !(uid == 0))`, `flags & 0x40`.
+
+`&` binds tighter than comparisons, unlike in C: `flags & 3 == 3` asks for both bits, `flags & 3` for one of them.
 
 A text becomes a tree; what is no filter is said with the column of the mistake. What the tree means is here too
 (`holds`); ebtop/probing/condition.py makes C of it.
@@ -10,9 +12,10 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 LONGEST, DEEPEST, MOST = 1000, 20, 32
-"""Characters, nested parentheses and comparisons of a filter: a BPF program has to hold it."""
+"""Characters, nested parentheses, and comparisons and `&` of a filter: a BPF program has to hold it."""
 
 LONGEST_TEXT = 128
 """Bytes of a string that are read of an argument."""
@@ -24,12 +27,12 @@ _ORDER: Mapping[str, Callable[[int, int], bool]] = {
 _EQUAL = ("==", "!=")
 _TOKEN = re.compile(
     r"""[ \t]*(?:(?P<number>-?(?:0[xX][0-9a-fA-F]+|[0-9]+)(?![\w.]))|(?P<name>[A-Za-z_]\w*)"""
-    r"""|(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<sign>==|!=|<=|>=|&&|\|\||[<>!()]))""",
+    r"""|(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<sign>==|!=|<=|>=|&&|\|\||[<>!()&]))""",
     re.ASCII | re.DOTALL,
 )
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'"}
-_ALMOST = {"=": "==", "&": "&&", "|": "||"}
+_ALMOST = {"=": "==", "|": "||"}
 
 
 class FilterError(ValueError):
@@ -56,7 +59,19 @@ class Literal:
     column: int = 0
 
 
-Operand = Name | Literal
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """The bits that all of these numbers have."""
+
+    parts: tuple[Name | Literal, ...]
+
+    @property
+    def column(self) -> int:
+        """Where it begins."""
+        return self.parts[0].column
+
+
+Operand = Name | Literal | Masked
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +143,7 @@ class _Parser:
         self._at = self._depth = self._count = 0
 
     def whole(self) -> Tree:
-        tree = self._any()
+        tree = _true(self._any())
         if self._next.kind != "end":
             raise FilterError(f"&& or || was expected, not {self._next.text!r}", self._next.column)
         return tree
@@ -143,52 +158,88 @@ class _Parser:
         self._at += 1
         return True
 
-    def _any(self) -> Tree:
+    # What is in parentheses may be compared, if it is bits: that is seen from what follows them.
+
+    def _any(self) -> Tree | Masked:
         parts = [self._all()]
         while self._takes("||"):
             parts.append(self._all())
-        return Any(tuple(parts)) if len(parts) > 1 else parts[0]
+        return Any(tuple(map(_true, parts))) if len(parts) > 1 else parts[0]
 
-    def _all(self) -> Tree:
+    def _all(self) -> Tree | Masked:
         parts = [self._one()]
         while self._takes("&&"):
             parts.append(self._one())
-        return All(tuple(parts)) if len(parts) > 1 else parts[0]
+        return All(tuple(map(_true, parts))) if len(parts) > 1 else parts[0]
 
-    def _one(self) -> Tree:
+    def _one(self) -> Tree | Masked:
+        self._deeper()
+        found: Tree | Masked
+        if self._takes("!"):
+            found = Not(_true(self._one()))
+        elif self._takes("("):
+            found = self._any()
+            self._closed()
+            if isinstance(found, Masked):
+                found = self._comparison(found)
+        else:
+            found = self._comparison(self._operand())
+        self._depth -= 1
+        return found
+
+    def _deeper(self) -> None:
         self._depth += 1
         if self._depth > DEEPEST:
             raise FilterError(f"more than {DEEPEST} levels of parentheses", self._next.column)
-        tree: Tree
-        if self._takes("!"):
-            tree = Not(self._one())
-        elif self._takes("("):
-            tree = self._any()
-            if not self._takes(")"):
-                raise FilterError(f"')' was expected, not {self._said()}", self._next.column)
-        else:
-            tree = self._comparison()
-        self._depth -= 1
-        return tree
 
-    def _comparison(self) -> Tree:
+    def _closed(self) -> None:
+        if not self._takes(")"):
+            raise FilterError(f"')' was expected, not {self._said()}", self._next.column)
+
+    def _more(self, column: int) -> None:
         self._count += 1
         if self._count > MOST:
-            raise FilterError(f"more than {MOST} comparisons", self._next.column)
-        left, sign = self._operand(), self._next
+            raise FilterError(f"more than {MOST} comparisons and &", column)
+
+    def _comparison(self, first: Operand) -> Tree | Masked:
+        left, sign = self._masked(first), self._next
+        self._more(left.column)
         if sign.kind != "sign" or sign.text not in _ORDER:
-            raise FilterError(f"one of {' '.join(_ORDER)} was expected, not {self._said()}", sign.column)
+            if isinstance(left, Masked):
+                return left
+            raise FilterError(f"one of {' '.join(_ORDER)} & was expected, not {self._said()}", sign.column)
         self._at += 1
-        right = self._operand()
-        if not isinstance(left, Name) and not isinstance(right, Name):
+        right = self._masked(self._operand())
+        if not any(_named(left, right)):
             raise FilterError("a comparison needs the name of an argument", sign.column)
         texts = any(isinstance(side, Literal) and isinstance(side.value, bytes) for side in (left, right))
         if texts and sign.text not in _EQUAL:
             raise FilterError(f"strings are compared with == and != only, not with {sign.text}", sign.column)
         return Comparison(sign.text, left, right)
 
+    def _masked(self, first: Operand) -> Operand:
+        """With what is behind it after `&`, if there is any."""
+        parts = [*_parts(first)]
+        while self._takes("&"):
+            self._more(self._next.column)
+            parts += _parts(self._operand())
+        if len(parts) == 1:
+            return parts[0]
+        for part in parts:
+            if isinstance(part, Literal) and isinstance(part.value, bytes):
+                raise FilterError("& is for numbers, and this is a string", part.column)
+        return Masked(tuple(parts))
+
     def _operand(self) -> Operand:
         token = self._next
+        if self._takes("("):
+            self._deeper()
+            bits = self._masked(self._operand())
+            if not isinstance(bits, Masked):
+                raise FilterError(f"'&' was expected, not {self._said()}", self._next.column)
+            self._closed()
+            self._depth -= 1
+            return bits
         if token.kind not in {"number", "name", "text"}:
             raise FilterError(f"a name, a number or a string was expected, not {self._said()}", token.column)
         self._at += 1
@@ -198,6 +249,24 @@ class _Parser:
 
     def _said(self) -> str:
         return repr(self._next.text) if self._next.kind != "end" else "the end"
+
+
+def _parts(side: Operand) -> tuple[Name | Literal, ...]:
+    return side.parts if isinstance(side, Masked) else (side,)
+
+
+def _named(*sides: Operand) -> Iterator[Name]:
+    for side in sides:
+        yield from (part for part in _parts(side) if isinstance(part, Name))
+
+
+def _true(found: Tree | Masked) -> Tree:
+    """Bits that are compared with nothing: one of them is set."""
+    if not isinstance(found, Masked):
+        return found
+    if not any(_named(found)):
+        raise FilterError("a comparison needs the name of an argument", found.column)
+    return Comparison("!=", found, Literal(0, found.column))
 
 
 def _number(token: _Token) -> int:
@@ -244,7 +313,7 @@ def names(tree: Tree | None) -> Iterator[Name]:
     """Every name in it, in its order."""
     match tree:
         case Comparison(left=left, right=right):
-            yield from (side for side in (left, right) if isinstance(side, Name))
+            yield from _named(left, right)
         case Not(inner=inner):
             yield from names(inner)
         case All(parts=parts) | Any(parts=parts):
@@ -263,7 +332,13 @@ def holds(tree: Tree | None, values: Mapping[str, int | bytes]) -> bool:
             return all(holds(part, values) for part in parts)
         case Any(parts=parts):
             return any(holds(part, values) for part in parts)
-    left, right = (values[side.name] if isinstance(side, Name) else side.value for side in (tree.left, tree.right))
+    left, right = (_value(side, values) for side in (tree.left, tree.right))
     if isinstance(left, int) and isinstance(right, int):
         return _ORDER[tree.op](left, right)
     return (left == right) == (tree.op == "==")
+
+
+def _value(side: Operand, values: Mapping[str, int | bytes]) -> int | bytes:
+    if isinstance(side, Masked):
+        return reduce(operator.and_, (number for part in side.parts if isinstance(number := _value(part, values), int)))
+    return values[side.name] if isinstance(side, Name) else side.value

@@ -15,7 +15,7 @@ from ebtop.probing import slots, sources
 from ebtop.probing.condition import Variable, check, condition
 from ebtop.probing.filter import All, FilterError, Tree
 from ebtop.probing.plan import RESULT, Form, Mode, Parameter, Plan, Sides
-from ebtop.probing.slots import TEXT_ROOM, TEXTS
+from ebtop.probing.slots import NO_ADDRESS, TEXT_ROOM, TEXTS
 
 PURPOSES = {Mode.TRACE: "TRACED", Mode.COUNT: "COUNTED", Mode.LATENCY: "TIMED", Mode.DIST: "SPREAD",
             Mode.STACK: "SAMPLED"}  # fmt: skip
@@ -128,10 +128,12 @@ class Functions:
             yield f"{into}->{slot.field} = {self._known[parameter.key].c};"
             return
         bit = f"1U << {slot.number}"
+        none = f"1U << {slot.number + NO_ADDRESS}"
         call = sources.read_text(parameter, self._address(parameter), f"{into}->{slot.field}")
         note = "text_state" if into == "call" and self._is_read_again(parameter) else "note_text"
         yield f"u32 got_{slot.number} = {note}({call});"
         yield f"{into}->unread |= got_{slot.number} & UNREAD ? {bit} : 0;"
+        yield f"{into}->unread |= got_{slot.number} & NO_ADDRESS ? {none} : 0;"
         yield f"{into}->truncated |= got_{slot.number} & TRUNCATED ? {bit} : 0;"
 
     def _kept_in(self, what: str, parameter: Parameter) -> Variable:

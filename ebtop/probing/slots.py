@@ -19,6 +19,9 @@ TEXT_READ = LONGEST_TEXT + 2
 TEXT_ROOM = (TEXT_READ + 7) // 8 * 8
 """Bytes of the field."""
 
+NO_ADDRESS = 16
+"""The n-th bit of `unread` says that the n-th string could not be read, the one so many above that there is none."""
+
 TEXTS = frozenset({Form.TEXT, Form.CHARS, Form.LOCATED})
 
 

@@ -90,7 +90,7 @@ def open_in_process(pid: int, path: str) -> BinaryFile:
     name now: the process runs the former. A name without a slash is that of a mapped library: "libc", "libc.so.6".
     """
     try:
-        mapped = _mapped_as(pid, path)
+        mapped = mapped_as(pid, path)
         if mapped is not None:
             return _open_mapped(pid, mapped)
         process = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -124,11 +124,16 @@ def _elsewhere(pid: int, mapping: Mapping) -> bool:
         os.close(now)
 
 
-def _mapped_as(pid: int, path: str) -> Mapping | None:
-    """The code that a process has mapped from the file of that name, or of that file name when it has no slash."""
+def mapped_as(pid: int, path: str) -> Mapping | None:
+    """The code that a process has mapped from the file of that name, or of that file name when it has no slash; None
+    also where we may not look, or it has gone."""
+    try:
+        mappings = [mapping for mapping in read_mappings(pid) if mapping.is_file]
+    except (OSError, ValueError):
+        return None
     if "/" in path:
-        return next((m for m in read_mappings(pid) if m.is_file and m.path == path), None)
-    named = [(Path(m.path).name, m) for m in read_mappings(pid) if m.is_file]
+        return next((mapping for mapping in mappings if mapping.path == path), None)
+    named = [(Path(mapping.path).name, mapping) for mapping in mappings]
     exact = (mapping for name, mapping in named if name == path)
     return next(exact, None) or next((mapping for name, mapping in named if name.startswith(f"{path}.so")), None)
 

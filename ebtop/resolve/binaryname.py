@@ -1,14 +1,16 @@
-"""Which file a short name stands for: a program on the PATH, or a library as the dynamic linker would find it."""
+"""Which file a name stands for: a program on the PATH, a library as the dynamic linker would find it, a process's."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
-from ebtop.resolve.binaryfile import BinaryError
+from ebtop.resolve.binaryfile import BinaryError, BinaryFile, mapped_as, open_binary, open_executable, open_in_process
 from ebtop.resolve.regularfile import read_bounded
 
 CACHE: Final = "/etc/ld.so.cache"
@@ -16,12 +18,39 @@ _MAGIC = b"glibc-ld.so.cache1.1"
 _MOST = 16 << 20
 _HEADER, _ENTRY = struct.Struct("<20sIIB3xI12x"), struct.Struct("<iIIIQ")
 _OURS: Final = {"x86_64": 0x0300, "aarch64": 0x0A00}  # glibc sysdeps/generic/ldconfig.h, FLAG_X8664_LIB64 and others
+_OF_PROCESS: Final = re.compile(r"/proc/(?P<pid>[0-9]{1,9})/(?:exe|root(?P<path>/.+))")
+
+
+def open_named(name: str, pid: int = 0, *, mapped: bool = True) -> tuple[str, BinaryFile]:
+    """The file that a name or path stands for, with the path that it is called by. Raises BinaryError.
+
+    `/proc/PID/root/...` and `/proc/PID/exe` are what that process sees there and runs, whatever namespace it is in.
+    With a `pid` so is every other name, if it can be told; one that it has `mapped` goes before what the name leads to.
+    """
+    match = _OF_PROCESS.fullmatch(name)
+    if match:
+        of = int(match["pid"])
+        return name, open_in_process(of, match["path"]) if match["path"] else open_executable(of)
+    if pid and mapped and mapped_as(pid, name):
+        file = open_in_process(pid, name)
+    else:
+        path = path_of(name)
+        file = open_in_process(pid, path) if pid and _sees_others(pid) else open_binary(path)
+    return file.path, file
+
+
+def _sees_others(pid: int) -> bool:
+    """Do paths lead a process to other files than us? Where we may not look, or it has gone, that is not known."""
+    try:
+        return any(not Path(f"/proc/{pid}/{what}").samefile(f"/proc/self/{what}") for what in ("ns/mnt", "root"))
+    except OSError:
+        return False
 
 
 def path_of(name: str, cache: str = CACHE) -> str:
     """The path of `node`, `libc`, `c` or `libc.so.6`; a name with a slash is a path already. Raises BinaryError."""
     if "/" in name:
-        return name
+        return os.path.normpath(Path.cwd() / name)
     program = shutil.which(name) if name else None
     if program:
         return program

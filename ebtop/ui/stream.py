@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -20,7 +20,7 @@ from ebtop.model.snapshot import ToolSnapshot
 from ebtop.model.sort import DESCENDING_FIRST, bound
 from ebtop.model.top import Top
 from ebtop.sanitise import sanitise
-from ebtop.tool import Column, Tool, Type, Value, values
+from ebtop.tool import Batch, Column, Names, Tool, Type, Value, shown, values
 from ebtop.ui.cells import Heading
 from ebtop.ui.choose import Choose
 from ebtop.ui.filterbar import FilterBar
@@ -158,14 +158,16 @@ class StreamView(ToolView, can_focus=False):
         if isinstance(model, TopModel):
             cells = model.cells(row, [h.key for h in model.headings])
             return [(h.title.lower(), c.text) for h, c in zip(model.headings, cells, strict=True)]
-        event = self._event(cast("StreamModel", model), row)
+        event = self._event(cast("StreamModel", model), row, shown)
         known = (c for c in self.tool.columns if event.get(c.key) is not None or c.type is not Type.STACK)
         return [(c.key, full(c, event[c.key])) for c in known] if event else ()
 
-    def _event(self, model: StreamModel, row: int) -> dict[str, Value]:
+    def _event(
+        self, model: StreamModel, row: int, of: Callable[[Column, Batch, Names], Sequence[Value]] = values
+    ) -> dict[str, Value]:
         """All values of an event by key, the hidden ones too; {} when it is held no more."""
         batch = model.rows.event(model.rows.id(row))
-        return {c.key: values(c, batch, model.rows.names)[0] for c in self.tool.columns} if batch is not None else {}
+        return {c.key: of(c, batch, model.rows.names)[0] for c in self.tool.columns} if batch is not None else {}
 
     def copies(self, directory: str = "") -> Sequence[Copy]:
         """The event's command, paths and addresses; of a top the row and its value."""

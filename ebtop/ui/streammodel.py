@@ -8,7 +8,7 @@ from ebtop.model.format import NOTHING, RIGHT_ALIGNED, cell, count, duration
 from ebtop.model.query import Query
 from ebtop.model.rows import RowId, Rows
 from ebtop.model.top import Top
-from ebtop.tool import Column, Tool, Type, Value, values
+from ebtop.tool import Column, Tool, Type, Value, shown, values
 from ebtop.ui.cells import Cell, Heading
 
 DOWN, UP = "↓", "↑"
@@ -69,7 +69,7 @@ class StreamModel:
         found = []
         for key in keys:
             column = self.columns[key]
-            value = None if batch is None else values(column, batch, self.rows.names)[0]
+            value = None if batch is None else shown(column, batch, self.rows.names)[0]
             found.append(Cell(cell(column, value), tone(column, value)))
         return found
 

@@ -27,6 +27,10 @@ def explained(snapshot: ToolSnapshot, error: str = "", gone: bool = False) -> Te
         return Text("capture ended before there was anything to show")
     if state.phase is Phase.RUNNING:
         return Text("attached; the first second is being collected …")
+    if state.phase is Phase.PLANNING:
+        return Text("looking for the attach points …")
+    if state.phase is Phase.TRYING:
+        return Text("trying for a second how often the attach points are hit …")
     if state.phase is Phase.LOADING:
         return Text("loading: compiling the program and attaching its probes …")
     return Text("waiting for its turn to be loaded …")

@@ -14,7 +14,6 @@ import signal
 import socket
 import struct
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,58 +25,14 @@ import pytest
 from ebtop.source.live import Keeper, LiveSource
 from ebtop.source.settings import Settings
 from ebtop.source.wire import KINDS, Writer
-from ebtop.tick import Focus, Gone, Load, Message, Notice, Phase, ProcessDetails, Resolve, SetFocus, Stop, ToolState
+from ebtop.tick import Focus, Gone, Load, Notice, Phase, ProcessDetails, Resolve, SetFocus, ToolState
 from tests.kernel.ebtop import started
+from tests.kernel.screen import Screen, has_ended
 
 pytestmark = pytest.mark.native  # it asks nothing of the kernel, and starts capture fifty times
 
 HELLO = 32
 REASON = "capture was told what it does not understand: "
-
-
-class Screen:
-    """The unprivileged side, that can say anything. Messages are read all the time, as by the dashboard."""
-
-    def __init__(self) -> None:
-        self.keeper = Keeper()
-        self.keeper.request(Settings(interval_s=0.1, measure=False))
-        self.source: LiveSource = self.keeper.source()
-        self.raw: int = self.source._commands
-        self.messages: list[Message] = []
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        for message in self.source.messages():
-            self.messages.append(message)
-
-    @property
-    def capture(self) -> psutil.Process:
-        """The process."""
-        return psutil.Process(self.keeper._process.pid).children()[0]
-
-    def ended(self, timeout: float = 30) -> str:
-        """Wait for the end: the reason that capture gave."""
-        self._thread.join(timeout)
-        assert not self._thread.is_alive(), "capture neither obeys nor ends"
-        last = self.messages[-1]
-        assert isinstance(last, Gone)
-        return last.reason
-
-    def stop(self) -> None:
-        """An orderly end, which must still be possible."""
-        self.source.send(Stop())
-        assert self.ended() == ""
-
-    def until(self, kind: type, count: int = 1) -> list[Any]:
-        """Wait for so many messages of a kind."""
-        for _ in range(600):
-            found = [m for m in list(self.messages) if isinstance(m, kind)]
-            if len(found) >= count or not self._thread.is_alive():
-                break
-            time.sleep(0.05)
-        assert len(found) >= count, self.messages
-        return found
 
 
 @pytest.fixture
@@ -97,15 +52,6 @@ def frame(kind: int, header: object) -> bytes:
 def focus(**changes: object) -> bytes:
     plain: dict[str, object] = {"pids": [], "follow": False, "comms": [], "uid": None, "cgroup": ""}
     return frame(KINDS[SetFocus], {"focus": plain | changes})
-
-
-def has_ended(pid: int) -> bool:
-    """Wait for a process to end; its parent, the keeper, looks after it only when it is asked."""
-    for _ in range(100):
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.05)
-    return False
 
 
 REFUSED = {

@@ -79,6 +79,13 @@ def test_a_filter_is_part_of_the_program(tmp_path: Path) -> None:
     assert len(other.events) == 1009
 
 
+def test_bits_in_a_filter(tmp_path: Path) -> None:
+    mine = f'filename == "{tmp_path / "target"}"'
+    for bits, count in (("flags & 0x80000", 53), ("flags & 0x80000 == 0", 0), ("dfd & flags & 0x80000 != 0", 53)):
+        found = traced(tmp_path, opens(tmp_path, 53), "-p", OPENAT, "--filter", f"{bits} && {mine}")
+        assert len(found.events) == count, bits
+
+
 def test_counts_of_several_points(tmp_path: Path) -> None:
     command = opens(tmp_path, 10007)
     points = ["-p", OPENAT, "-p", "tracepoint:syscalls:sys_exit_openat", "-p", "raw_tracepoint:sched_process_exec"]
@@ -305,8 +312,16 @@ WRONG = {
     "is a string": ["-p", OPENAT, "--filter", "filename == 3"],
     "it has no return": ["-p", "tracepoint:sched:sched_switch", "--mode", "latency"],
     "needs --value": ["-p", OPENAT, "--mode", "dist"],
-    "no such library": ["-p", "uprobe:no-such-program:main"],
+    "no library has that name": ["-p", "uprobe:no-such-program:main"],
     "no function 'mian'": ["-p", f"uprobe:{sys.executable}:mian"],
+    "2 can be held": [
+        "-p",
+        "tracepoint:syscalls:sys_enter_mount",
+        "--mode",
+        "count",
+        "--filter",
+        "dev_name == 'a' && dir_name == 'b' && arg_type == 'c'",
+    ],
     "cpu-clocks": ["-p", "software:cpu-clocks"],
 }
 

@@ -6,13 +6,14 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ebtop.resolve.binary import Binaries, Binary
 from ebtop.resolve.binaryfile import BinaryError, open_binary, open_executable, open_in_process
-from ebtop.resolve.binaryname import path_of
+from ebtop.resolve.binaryname import open_named, path_of
 from ebtop.resolve.regularfile import open_beneath
 from tests.unit.elfprograms import built
 from tests.unit.test_codesegments import running
@@ -159,6 +160,69 @@ def test_names_that_lead_nowhere(tmp_path: Path) -> None:
         with pytest.raises(BinaryError, match=reason):
             opened()
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """A process in a mount namespace of its own, that runs a program and has a library which are there only."""
+    if os.geteuid() or shutil.which("unshare") is None:
+        pytest.skip("needs root and unshare, for a mount namespace")
+    shell = f"""mount -t tmpfs none {tmp_path} && cd {tmp_path} && cp /bin/sh napper && cp {path_of("libm")} libown.so.7
+    ln -s {tmp_path}/napper link && LD_PRELOAD={tmp_path}/libown.so.7 exec ./napper -c 'echo up; read x'
+    """
+    command = ["unshare", "-m", "sh", "-c", shell]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline() == b"up\n"
+        yield process, tmp_path
+        process.kill()
+
+
+def test_names_in_another_mount_namespace(elsewhere: tuple[subprocess.Popen[bytes], Path]) -> None:
+    process, folder = elsewhere
+    seen = Path(f"/proc/{process.pid}/root{folder}")
+    program, library = (os.stat(seen / name) for name in ("napper", "libown.so.7"))
+    assert not list(folder.iterdir())
+    for name, pid, path, wanted in (
+        (f"/proc/{process.pid}/exe", 0, f"/proc/{process.pid}/exe", program),
+        (f"{seen}/napper", 0, f"{seen}/napper", program),
+        (f"{seen}/link", 0, f"{seen}/link", program),  # an absolute link, which from here leads nowhere
+        (f"{folder}/napper", process.pid, f"{folder}/napper", program),
+        ("napper", process.pid, f"{folder}/napper", program),
+        ("libown", process.pid, f"{folder}/libown.so.7", library),
+        ("sh", process.pid, shutil.which("sh"), os.stat("/bin/sh")),
+    ):
+        found, file = open_named(name, pid)
+        with file:
+            assert (found, file.identity.device, file.identity.inode) == (path, wanted.st_dev, wanted.st_ino), name
+    for name, pid in ((f"{folder}/napper", 0), ("napper", 0)):
+        with pytest.raises(BinaryError):
+            open_named(name, pid)
+    with pytest.raises(BinaryError, match="no library has that name"):
+        open_named("libown", process.pid, mapped=False)
+
+
+def test_names_as_a_process_here_sees_them(tmp_path: Path) -> None:
+    path = program(tmp_path, "old")
+    with running(path) as process:
+        shutil.copy("/bin/true", tmp_path / "other")
+        os.replace(tmp_path / "other", path)
+        for name in (path, "old"):
+            found, file = open_named(name, process.pid)
+            with file:
+                assert (found, file.identity.inode, file.deleted) == (
+                    path,
+                    os.stat(f"/proc/{process.pid}/exe").st_ino,
+                    True,
+                )
+        found, file = open_named("sh", process.pid)
+        with file:
+            assert (found, file.pid) == (shutil.which("sh"), 0)
+        found, file = open_named(path, process.pid, mapped=False)
+        with file:
+            assert file.identity.inode == os.stat(path).st_ino
+    found, file = open_named("sh", process.pid)  # it has gone
+    file.close()
+    assert found == shutil.which("sh")
 
 
 def test_short_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

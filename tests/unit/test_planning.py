@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from ebtop.attachpoint import PointKind
+from ebtop.capture.planerror import PlanError
 from ebtop.capture.planning import Planner
-from ebtop.capture.pointplans import PlanError, PointPlans
-from ebtop.capture.userplanning import UserPlans
+from ebtop.capture.pointplans import PointPlans
+from ebtop.capture.userplanning import UserPlans, View
 from ebtop.probing.plan import Form, Mode, Parameter, Place, Planned, Probing, Sides, Site
 from ebtop.tick import Attempt
 from tests import loads
@@ -40,8 +41,8 @@ class Known(PointPlans):
     def __init__(self) -> None:
         pass
 
-    def matching(self, text: str, *, described: bool = True) -> Iterator[tuple[Planned, str]]:
-        del described
+    def matching(self, text: str, view: View, *, described: bool = True) -> Iterator[tuple[Planned, str]]:
+        del view, described
         if text == "many":
             yield from ((replace(KERNEL, name=f"kprobe:f{n}", target=f"f{n}"), "") for n in range(129))
         elif text == "no":
@@ -53,7 +54,7 @@ class Known(PointPlans):
 def planned(*points: str, mode: Mode = Mode.TRACE, **more: object) -> tuple[tuple[Planned, ...], tuple[Attempt, ...]]:
     planner = Planner()
     planner._points = Known()
-    plan, left_out = planner.plan("probe", Probing(points, mode, **more))  # type: ignore[arg-type]
+    plan, left_out = planner.plan("probe", Probing(points, mode, **more), View())  # type: ignore[arg-type]
     return plan.points, left_out
 
 
@@ -129,12 +130,6 @@ def test_what_cannot_be_used_is_left_out_with_its_reason() -> None:
     assert not refused.value.usage
 
 
-def test_nothing_asked_for_is_said_with_what_to_do() -> None:
-    with pytest.raises(PlanError) as refused:
-        Planner().plan("probe", None)
-    assert refused.value.remedy.startswith("ebtop run probe -p")
-
-
 # Words of the command line, on this machine
 
 
@@ -143,7 +138,7 @@ def test_nothing_asked_for_is_said_with_what_to_do() -> None:
     "software:cpu-clock": "software:cpu-clock:1000000", "profile:hz:99": "profile:hz:99", "i:s:1": "interval:s:1",
 }.items())  # fmt: skip
 def test_counted_events_and_the_clock(text: str, target: str) -> None:
-    ((point, _refusal),) = list(PointPlans().matching(text))
+    ((point, _refusal),) = list(PointPlans().matching(text, View()))
     assert (point.name, point.target) == (target, target)
 
 
@@ -155,12 +150,12 @@ def test_counted_events_and_the_clock(text: str, target: str) -> None:
 }.items())  # fmt: skip
 def test_what_is_no_point_is_said(text: str, words: str) -> None:
     with pytest.raises(PlanError, match=words):
-        list(PointPlans().matching(text))
+        list(PointPlans().matching(text, View()))
 
 
 def test_functions_of_a_program_have_their_arguments_by_debug_information() -> None:
     program: Path = loads.build("calls")
-    ((point, refusal),) = list(UserPlans().functions(f"{program}:calls_add"))
+    ((point, refusal),) = list(UserPlans().functions(f"{program}:calls_add", View()))
     assert refusal == ""
     assert [(p.key, p.type, p.size, p.form, p.register) for p in point.arguments] == [
         ("a", "int", 4, Form.NUMBER, point.arguments[0].register),
@@ -168,5 +163,5 @@ def test_functions_of_a_program_have_their_arguments_by_debug_information() -> N
         ("text", "const char *", 8, Form.TEXT, point.arguments[2].register),
     ]
     assert point.result is not None and (point.result.type, point.result.size) == ("long int", 8)
-    ((bare, _),) = list(UserPlans().functions(f"{program}:calls_add", described=False))
+    ((bare, _),) = list(UserPlans().functions(f"{program}:calls_add", View(), described=False))
     assert bare.arguments == () and bare.sites == point.sites

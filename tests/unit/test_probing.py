@@ -12,11 +12,11 @@ import pytest
 from ebtop import countrow, registry
 from ebtop.attachpoint import PointKind
 from ebtop.capture.histograms import HistogramMaps
-from ebtop.capture.making import too_hot, trial
 from ebtop.capture.points.parameters import of_record
 from ebtop.capture.points.tracepoints import record
 from ebtop.capture.program import Program
 from ebtop.capture.ticks import counted
+from ebtop.capture.trial import too_hot, trial
 from ebtop.export.accumulate import Accumulator
 from ebtop.model.history import History
 from ebtop.probing.filter import FilterError
@@ -27,7 +27,7 @@ from ebtop.source.fit import Fit, UnfitError
 from ebtop.source.wire_json import dump, load
 from ebtop.source.wire_values import decoder, plain
 from ebtop.tick import Histogram, Phase, Tick, ToolState
-from ebtop.tool import Attach, Batch, Kind, Tool, Type, probes_of, values
+from ebtop.tool import Attach, Batch, Kind, Tool, Type, probes_of, shown, values
 
 NUMBER = Parameter("fd", "int", 4, True, Form.NUMBER, Place.RECORD, 16)
 FLAGS = Parameter("flags", "unsigned long", 8, False, Form.NUMBER, Place.RECORD, 32)
@@ -73,8 +73,8 @@ def column(tool: Tool, key: str, batch: Batch) -> list[object]:
 def test_points_with_different_arguments_share_the_fields_of_a_record() -> None:
     tool = made()
     keys = [c.key for c in tool.columns]
-    assert keys == ["ts", "pid", "tid", "uid", "comm", "probe", "fd", "filename", "flags", "buf", "cgroup",
-                    "stack", "kstack"]  # fmt: skip
+    assert keys == ["ts", "pid", "tid", "uid", "comm", "probe", "fd", "filename", "flags", "buf", "unread",
+                    "cgroup", "stack", "kstack"]  # fmt: skip
     batch = hits(tool)
     assert {"n0", "n1", "s0"} <= set(batch.dtype.names or ()) and "n2" not in (batch.dtype.names or ())
     assert column(tool, "probe", batch) == [OPEN.name, READ.name, None, OPEN.name]
@@ -82,6 +82,21 @@ def test_points_with_different_arguments_share_the_fields_of_a_record() -> None:
     assert column(tool, "flags", batch) == [1 << 63, None, None, 4]
     assert column(tool, "buf", batch) == [None, "0x7ffe00001000", None, None]
     assert column(tool, "filename", batch) == ["/etc/\udcff", None, None, None]
+
+
+def test_a_string_that_is_not_there_says_so() -> None:
+    tool = made()
+    batch = hits(tool)
+    batch["unread"] = [0, 1, 0, 1]
+    assert column(tool, "unread", batch) == ["", "", "", "filename"]
+    filename = tool.column("filename")
+    assert filename is not None
+    assert shown(filename, batch, {}) == ["/etc/\udcff", None, None, "?"]
+    batch["unread"] = [1 << 16, 0, 0, 2]  # the address is 0; another string could not be read
+    assert column(tool, "filename", batch) == [None, None, None, "half"]
+    assert shown(filename, batch, {}) == ["NULL", None, None, "half"]
+    assert column(tool, "unread", batch) == [""] * 4
+    assert "unread" not in [c.key for c in made(READ).columns]
 
 
 def test_a_string_that_is_longer_than_what_is_read_says_so() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ebtop.probing.condition import Variable, check, condition
@@ -21,8 +21,10 @@ from ebtop.probing.filter import (
     Comparison,
     FilterError,
     Literal,
+    Masked,
     Name,
     Not,
+    Operand,
     Tree,
     holds,
     names,
@@ -51,6 +53,17 @@ GOOD: Mapping[str, Mapping[str, int | bytes]] = {
     "text == comm": {"text": b"sh", "comm": b"sh"},
     "s == 1 || s == 2 && u == 3": {"s": 1, "u": 0},
     "\t( s == 1 )  ": {"s": 1},
+    "u & 0x40 == 0x40": {"u": 0x1C0},
+    "u & 3": {"u": 2},
+    "!u & 3": {"u": 4},
+    "!(u & 3)": {"u": 4},
+    "u & 3 && s & 4": {"u": 1, "s": -1},
+    "(u & 3) == 2 && 2 == (u & 3)": {"u": 6},
+    "((u & 7) & 6 == 4)": {"u": 13},
+    "3 & u != 3": {"u": 5},
+    "s & t & 0x0f < u & 15": {"s": -1, "t": 6, "u": 7},
+    "s & t < 0": {"s": -1, "t": -2},
+    "s & 18446744073709551615 > 9223372036854775807": {"s": -1},
 }
 
 
@@ -68,9 +81,22 @@ def test_nothing_is_no_filter() -> None:
 
 
 BAD = {
-    "s": (2, "one of == != < <= > >= was expected, not the end"),
+    "s": (2, "one of == != < <= > >= & was expected, not the end"),
+    "(s) == 3": (3, "one of == != < <= > >= & was expected, not ')'"),
+    "3 == (s)": (8, "'&' was expected, not ')'"),
+    "s & ": (4, "a name, a number or a string was expected, not the end"),
+    "s & 'x'": (5, "& is for numbers, and this is a string"),
+    "3 & 1": (1, "a comparison needs the name of an argument"),
+    "3 & 1 == 1": (7, "a comparison needs the name of an argument"),
+    "s & 1 == 1 == 1": (12, "&& or || was expected, not '=='"),
+    "s & (u == 1)": (8, "'&' was expected, not '=='"),
+    "(s == 1) & 1": (10, "&& or || was expected, not '&'"),
+    "s & u & !1": (9, "a name, a number or a string was expected, not '!'"),
+    "s == 3 | u == 1": (8, "'|' is no operator here: '||'?"),
+    "s" + " & 1" * (MOST + 1): (MOST * 4 + 5, "more than 32 comparisons and &"),
+    "s == " + "(" * (DEEPEST + 1) + "s & 1": (6 + DEEPEST, "more than 20 levels of parentheses"),
     "s =! 3": (3, "'=' is no operator here: '=='?"),
-    "s == 3 & u == 1": (8, "'&' is no operator here: '&&'?"),
+    "s == 3 & u == 1": (12, "&& or || was expected, not '=='"),
     "s == 3 u == 1": (8, "&& or || was expected, not 'u'"),
     "(s == 3": (8, "')' was expected, not the end"),
     "s == ": (5, "a name, a number or a string was expected, not the end"),
@@ -88,7 +114,7 @@ BAD = {
     "s == 3\n": (7, "'\\n' has no place in a filter"),
     "grün == 3": (3, "'ü' has no place in a filter"),
     "(" * (DEEPEST + 1) + "s == 1" + ")" * (DEEPEST + 1): (DEEPEST + 1, "more than 20 levels of parentheses"),
-    " || ".join(["s == 1"] * (MOST + 1)): (MOST * 10 + 1, "more than 32 comparisons"),
+    " || ".join(["s == 1"] * (MOST + 1)): (MOST * 10 + 1, "more than 32 comparisons and &"),
     "s == " + " " * LONGEST: (0, f"a filter may have {LONGEST} characters, this has {LONGEST + 5}"),
 }
 
@@ -106,6 +132,9 @@ MEANT = {
     "s == 1 && txt == 'x'": (11, "no argument 'txt'; did you mean text or t?"),
     "text == 3": (1, "text is a string, 3 a number"),
     "s == 'x'": (1, "'x' is a string, s a number"),
+    "s & text == 1": (5, "& is for numbers, and text is a string"),
+    "u & 1 == comm": (1, "comm is a string, u & 1 a number"),
+    "s & 1 && speed & 1": (10, "no argument 'speed'; there are"),
     "text == s": (1, "text is a string, s a number"),
     "text < comm": (1, "strings are compared with == and != only, not with <"),
 }
@@ -142,10 +171,10 @@ words = st.one_of(
     st.binary(max_size=20).filter(lambda raw: 0 not in raw),
 )
 orders = st.sampled_from(["==", "!=", "<", "<=", ">", ">="])
-of_numbers = st.builds(
-    Comparison, orders, st.builds(Name, st.sampled_from([*SIGNED, *UNSIGNED])),
-    st.one_of(st.builds(Literal, numbers), st.builds(Name, st.sampled_from([*SIGNED, *UNSIGNED]))),
-)  # fmt: skip
+named = st.builds(Name, st.sampled_from([*SIGNED, *UNSIGNED]))
+plain = st.one_of(st.builds(Literal, numbers), named)
+masked = st.builds(Masked, st.tuples(named, plain) | st.tuples(plain, named) | st.tuples(named, plain, plain))
+of_numbers = st.builds(Comparison, orders, named | masked, plain | masked)
 of_texts = st.builds(
     Comparison, st.sampled_from(["==", "!="]), st.builds(Name, st.sampled_from(TEXTS)),
     st.one_of(st.builds(Literal, words), st.builds(Name, st.sampled_from(TEXTS))),
@@ -169,6 +198,38 @@ rows = st.fixed_dictionaries(
     | {name: words.map(lambda raw, room=ROOM[name]: raw[: room - 1]) for name in TEXTS}  # type: ignore[misc]
 )
 
+
+def written(tree: Tree) -> str:
+    """As somebody would write it, with parentheses where they are needed only."""
+    match tree:
+        case Not(inner=inner):
+            return f"!({written(inner)})"
+        case All(parts=parts):
+            return " && ".join(f"({written(part)})" if isinstance(part, All | Any) else written(part) for part in parts)
+        case Any(parts=parts):
+            return " || ".join(f"({written(part)})" if isinstance(part, Any) else written(part) for part in parts)
+    return f"{side(tree.left)} {tree.op} {side(tree.right)}"
+
+
+def side(operand: Operand) -> str:
+    match operand:
+        case Name(name=name):
+            return name
+        case Masked(parts=parts):
+            return " & ".join(map(side, parts))
+        case Literal(value=bytes(raw)):
+            return "'" + "".join(f"\\x{byte:02x}" for byte in raw) + "'"
+    return str(operand.value)
+
+
+@settings(max_examples=300, deadline=None)
+@given(trees, rows)
+def test_what_is_written_is_what_is_meant(tree: Tree, row: dict[str, int | bytes]) -> None:
+    text = written(tree)
+    assume(len(text) <= LONGEST)
+    assert holds(parse(text), row) == holds(tree, row)
+
+
 PROGRAM = """
 #include <stdio.h>
 typedef long long s64; typedef unsigned long long u64;
@@ -190,8 +251,8 @@ def c_values(row: Mapping[str, int | bytes]) -> str:
     return "{" + ", ".join([*whole, *texts]) + "}"
 
 
-@settings(max_examples=8, deadline=None)
-@given(st.lists(st.tuples(trees, rows), min_size=60, max_size=120))
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(trees, rows), min_size=10, max_size=40))
 def test_c_and_python_agree(
     tmp_path_factory: pytest.TempPathFactory, cases: list[tuple[Tree, dict[str, int | bytes]]]
 ) -> None:

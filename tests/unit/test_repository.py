@@ -116,3 +116,18 @@ def test_what_needs_no_screen_does_not_load_one() -> None:
     script = f"import importlib, sys\nfor m in {modules}: importlib.import_module(m)\nprint('textual' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("False", "")
+
+
+@pytest.mark.parametrize("started", ["ebtop.capture.capture", "ebtop.capture.compiler", "ebtop.ui.app", "ebtop.cli",
+                                     "ebtop.commands.run", "ebtop.commands.record", "ebtop.commands.dashboard",
+                                     "ebtop.source.live"])  # fmt: skip
+def test_a_start_need_not_wait_for_what_finds_and_plans_attach_points(started: str) -> None:
+    """Not before somebody asks for some, which most never do."""
+    script = f"import {started}, ebtop.registry, sys; ebtop.registry.tools(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    late = r"ebtop\.probing\.(?!plan$).*|elftools|ebtop\.capture\.(making|planning|pointplans|userplanning|trial)"
+    late += (
+        r"|ebtop\.capture\.points\.(?!events$|finder$).*|ebtop\.resolve\.(binary|binaryname|dwarf.*|usdt.*|function.*)"
+    )
+    assert started in done.stdout.split()
+    assert [name for name in done.stdout.split() if re.fullmatch(late, name)] == []

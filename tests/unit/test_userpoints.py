@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from ebtop.capture.points.finder import found
 from ebtop.capture.points.search import Points
-from ebtop.capture.points.userpoints import UserPoints, located
+from ebtop.capture.points.userpoints import UserPoints
 from ebtop.resolve.binaryfile import BinaryError
 
 
@@ -49,15 +48,6 @@ def test_a_stripped_program_says_what_is_left(program: Path, tmp_path: Path) -> 
     subprocess.run(["strip", "-o", str(stripped), str(program)], check=True)
     with pytest.raises(BinaryError, match="stripped"):
         names(f"{stripped}:ns::twice")
-
-
-def test_programs_and_libraries_are_found_by_name() -> None:
-    assert Path(located("sh")).samefile("/bin/sh")
-    assert os.path.basename(located("libc")).startswith("libc.so.")
-    with pytest.raises(BinaryError, match="no program"):
-        located("no such program")
-    with pytest.raises(BinaryError, match="no program"):
-        located("*")
 
 
 def test_what_cannot_be_read_is_a_problem_and_no_failure(tmp_path: Path) -> None:

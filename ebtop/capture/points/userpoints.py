@@ -1,22 +1,20 @@
 """The functions and USDT probes of a program or library, as attach points.
 
 They are spelt `uprobe:FILE:NAME` and `usdt:FILE:PROVIDER:NAME`. FILE is a path, a program on the PATH, or a library's
-name ("libc", "libssl.so.3").
+name ("libc", "libssl.so.3"); what a process sees elsewhere is at /proc/PID/root and /proc/PID/exe.
 """
 
 from __future__ import annotations
 
 import fnmatch
-import glob
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from ebtop.attachpoint import Argument, Point, PointKind
 from ebtop.resolve.binary import Binaries, Binary
-from ebtop.resolve.binaryfile import BinaryError, open_binary
+from ebtop.resolve.binaryfile import BinaryError
+from ebtop.resolve.binaryname import open_named
 from ebtop.resolve.functionindex import Function
 from ebtop.resolve.usdt import UsdtProbe
 from ebtop.resolve.usdtargument import Operand
@@ -24,7 +22,6 @@ from ebtop.resolve.usdtargument import Operand
 _UPROBES = Path("/sys/bus/event_source/devices/uprobe")
 _NO_UPROBES = "this kernel has no uprobes (CONFIG_UPROBES)"
 _MOST = 200_000
-_LIBRARIES = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib")
 
 
 class UserPoints:
@@ -35,9 +32,10 @@ class UserPoints:
 
     def functions(self, target: str) -> Iterator[Point]:
         """The functions that `FILE:PATTERN` means. Raises BinaryError."""
-        path, pattern = parted(target)
+        name, _colon, pattern = target.partition(":")
         refusal = "" if _UPROBES.exists() else _NO_UPROBES
-        with open_binary(path) as file:
+        path, opened = open_named(name)
+        with opened as file:
             binary = Binary(file, self._known)
             found = binary.find(pattern or "*", limit=_MOST)
             if not found.complete:
@@ -49,40 +47,15 @@ class UserPoints:
 
     def usdt(self, target: str) -> Iterator[Point]:
         """The USDT probes that `FILE:PROVIDER:NAME`, `FILE:NAME` or `FILE` means. Raises BinaryError."""
-        path, pattern = parted(target)
+        name, _colon, pattern = target.partition(":")
         refusal = "" if _UPROBES.exists() else _NO_UPROBES
         wanted = re.compile(fnmatch.translate(pattern if ":" in pattern else f"*:{pattern or '*'}")).fullmatch
-        with open_binary(path) as file:
+        path, opened = open_named(name)
+        with opened as file:
             probes = Binary(file, self._known).usdt
         for probe in probes:
             if wanted(f"{probe.provider}:{probe.name}"):
                 yield Point(PointKind.USDT, f"{path}:{probe.provider}:{probe.name}", refusal, _arguments(probe))
-
-
-def parted(target: str) -> tuple[str, str]:
-    """The path of a file, and what is behind it. Raises BinaryError."""
-    name, _colon, pattern = target.partition(":")
-    return located(name), pattern
-
-
-def located(name: str) -> str:
-    """The path of a program or library that is named without one. Raises BinaryError."""
-    if "/" in name:
-        return os.path.normpath(Path.cwd() / name)
-    path = shutil.which(name) or next(_libraries(name), None)
-    if not path:
-        raise BinaryError(f"there is no program {name!r} on the PATH, and no such library: give its path")
-    return path
-
-
-def _libraries(name: str) -> Iterator[str]:
-    """Those of that name, with or without what comes before and after it, in the system's folders and that of its
-    architecture. `libNAME.so` itself is for linkers, and often a script."""
-    literal = glob.escape(name)
-    for folder in _LIBRARIES:
-        for where in (Path(folder), Path(folder, f"{os.uname().machine}-linux-gnu")):
-            for pattern in (literal, f"{literal}.so.*", f"lib{literal}.so.*"):
-                yield from sorted(map(str, where.glob(pattern)))
 
 
 def _refused(function: Function) -> str:
