@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -185,14 +184,6 @@ def test_main_is_probed_before_its_first_instruction(tmp_path: Path) -> None:
         function("calls_slow"): COUNT,
         function("calls_deep"): DEPTH + 1,
     }
-
-
-@pytest.mark.native
-def test_a_function_of_a_program_that_nobody_here_built(tmp_path: Path) -> None:
-    if shutil.which("node") is None:
-        pytest.skip("node is not installed")
-    found = rows(traced(tmp_path, ["node", "-e", "1"], "-p", "uprobe:node:node::Start(*", "--mode", "count"))
-    assert list(found.values()) == [1]
 
 
 def test_functions_of_a_library(tmp_path: Path) -> None:
