@@ -11,22 +11,24 @@ from tests.hostile.test_elf import LONG_WORDS
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _MOST_SECTIONS = 64
 _MOST_PLACES = 8
+_READ = (b".debug", b".zdebug", b".note", b".stapsdt", b".symtab", b".strtab", b".dynsym", b".dynstr", b".eh_frame",
+         b".gopclntab", b".gnu_debug", b".shstrtab")  # fmt: skip
 
 Part = tuple[int, int]
 """Where it begins, and its bytes."""
 
 
 def parts(data: bytes) -> list[Part]:
-    """The parts of a file of 64 bits that can be told apart: its header, the tables of headers, each section."""
+    """The parts of a file of 64 bits that are believed: its header, the tables of headers, and sections by name."""
     if len(data) < 64 or data[:5] != b"\x7fELF\x02":
         return [(0, len(data))] if data else []
-    segments, sections = struct.unpack_from("<QQ", data, 32)
-    (count,) = struct.unpack_from("<H", data, 60)
-    found = [(0, 64), (segments, 56 * 10), (sections, _SECTION.size * min(count, _MOST_SECTIONS))]
-    for number in range(min(count, _MOST_SECTIONS)):
-        at = sections + number * _SECTION.size
-        if at + _SECTION.size <= len(data):
-            found.append(_SECTION.unpack_from(data, at)[4:6])
+    segments, table = struct.unpack_from("<QQ", data, 32)
+    count, names = struct.unpack_from("<HH", data, 60)
+    places = (table + number * _SECTION.size for number in range(min(count, _MOST_SECTIONS)))
+    sections = [_SECTION.unpack_from(data, at) for at in places if at + _SECTION.size <= len(data)]
+    strings = sections[names][4] if names < len(sections) else 0
+    found = [(0, 64), (segments, 56 * 10), (table, _SECTION.size * len(sections))]
+    found += [(s[4], s[5]) for s in sections if data[strings + s[0] : strings + s[0] + 16].startswith(_READ)]
     return [(begin, min(size, len(data) - begin)) for begin, size in found if size and begin < len(data)]
 
 
