@@ -154,12 +154,16 @@ def test_functions_of_the_kernel_by_trampolines(tmp_path: Path) -> None:
     assert total(latency, probe) >= 1009
 
 
-def test_functions_that_this_kernel_cannot_attach_to() -> None:
-    if Path("/sys/bus/event_source/devices/kprobe").exists():
+@pytest.mark.parametrize("kind", ["kprobe", "kretprobe", "fentry", "fexit"])
+def test_functions_that_this_kernel_cannot_attach_to(kind: str) -> None:
+    traced_by_trampolines = kind in {"fentry", "fexit"}
+    if traced_by_trampolines and not KernelFunctions(Functions(), None).fentry_refusal:
+        pytest.skip("this kernel has trampolines")
+    if not traced_by_trampolines and Path("/sys/bus/event_source/devices/kprobe").exists():
         pytest.skip("this kernel has kprobes")
-    done = run("run", "probe", "-p", "kprobe:tcp_*", "--duration", "1")
-    assert done.returncode == 4
-    assert "no kprobes" in done.stderr and done.stderr.count("\n") == 1
+    done = run("run", "probe", "-p", f"{kind}:tcp_*", "--duration", "1")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (4, "", 1)
+    assert ("refuses fentry programs" if traced_by_trampolines else "no kprobes") in done.stderr
 
 
 # Programs'
