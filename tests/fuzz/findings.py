@@ -25,7 +25,7 @@ class Findings:
 
     def add(self, data: bytes, error: BaseException) -> None:
         """Keep a file, and what came of it, if it is the first of its kind."""
-        cause = error.__cause__ if "damaged: " in str(error) and error.__cause__ else error
+        cause = error.__cause__ or error
         name = f"{type(cause).__name__}-{_place(cause.__traceback__)}"
         if not (self._folder / name).exists():
             (self._folder / name).write_bytes(data)

@@ -27,6 +27,10 @@ _FUNCTIONS = 6
 _SECONDS = 0.5
 
 
+class UnclearError(Exception):
+    """An error of ours that does not say what is wrong."""
+
+
 def ask(fd: int) -> None:
     """All that is asked of a program that is to be probed, or whose stacks are to be named. Raises what is a fault."""
     for question in (_symbols, _unwinding):
@@ -43,9 +47,9 @@ def ask(fd: int) -> None:
 
 
 def _clear(error: Exception) -> None:
-    """An error of ours has to say what is wrong: "damaged" stands for a bound that was forgotten, as do these two."""
+    """Raises UnclearError for "damaged" alone, which stands for a bound that was forgotten, as do these two."""
     if ": damaged: " in f": {error}" or isinstance(error.__cause__, MemoryError | RecursionError):
-        raise error
+        raise UnclearError(str(error)) from error.__cause__
 
 
 def _symbols(fd: int) -> None:
