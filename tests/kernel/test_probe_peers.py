@@ -65,7 +65,7 @@ def test_how_long_calls_take(tmp_path: Path) -> None:
     assert sum(ours.values()) == sum(wanted.values()) == COUNT
     assert abs(middle(ours) - middle(wanted)) <= 1
     long = [sum(count for low, count in each.items() if low >= 1 << 21) for each in (ours, wanted)]
-    assert long == [51, 51]  # those that sleep 3 ms
+    assert min(long) >= 51  # those that sleep 3 ms, and whom the CPU was taken from
 
 
 # Events of the kernel's counters

@@ -52,11 +52,12 @@ def test_each_query_is_an_event_with_its_text(tmp_path: Path, server: postgresql
 
 def test_the_same_queries_as_bpftrace(tmp_path: Path, server: postgresql.Server) -> None:
     start, done = points(server)
-    theirs = Peer(f'{start} {{ printf("%s\\n", str(arg0)); }} {done} {{ @done = count(); }}', length=200)
+    theirs = Peer(f"{start} {{ @asked[str(arg0)] = count(); }} {done} {{ @done = count(); }}", length=200)
     found = trace(tmp_path, "probe", server.session(ASKED), "-p", start, "-p", done, "--string", "arg0",
                   f"--pid={server.pid}", "--follow")  # fmt: skip
     said = theirs.said()
-    assert Counter(re.findall(r"^SELECT .*;$", said, re.MULTILINE)) == Counter(
-        event["arg0"] for event in found.where(probe=start))  # fmt: skip
+    texts = {text: int(count) for text, count in re.findall(r"^@asked\[(.*)\]: (\d+)$", said, re.MULTILINE)}
+    assert texts == Counter(event["arg0"] for event in found.where(probe=start))
+    assert texts == {f"{query};": 1 for query in ASKED}
     assert f"@done: {COUNT}" in said
     assert len(found.where(probe=done)) == COUNT
