@@ -48,6 +48,7 @@ def test_each_query_is_an_event_with_its_text(tmp_path: Path, server: postgresql
     assert [event["probe"] for event in found.events] == [start, done] * (COUNT + 2)  # one after the other
     assert {event["comm"] for event in found.events} == {"postgres"}
     assert (found.summary["lost"], found.summary["truncated"]) == (0, 4)
+    assert {start, done} <= set(found.summary["probes"])
 
 
 def test_the_same_queries_as_bpftrace(tmp_path: Path, server: postgresql.Server) -> None:
