@@ -4,6 +4,7 @@
 # make check                             style, types, layers, and the wheel in an environment of its own
 # make test-vm [ARGS="6.1-rt"]           ebtop on other kernels, emulated: the newest 6.1 and 6.12 of the distribution
 # make faults [ARGS="kill storm"]         ebtop killed, stopped, flooded and misled: one table, as root
+# make fuzz [ARGS="--minutes 10"]        damaged programs against what reads ELF files and DWARF
 # make bench [ARGS="startup"]            measures ebtop beside other tracers, as root; ARGS=--help lists the groups
 # make screenshots                       screenshots/ from real runs, as root
 # make clean                             removes what these made
@@ -18,7 +19,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 PYTHONS := /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11
 USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: setup run test test-vm check faults bench screenshots clean
+.PHONY: setup run test test-vm check faults fuzz bench screenshots clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.setup
@@ -39,12 +40,16 @@ check: $(VENV)/.check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy -p tests.bench -p tests.loads -p tests.screenshots -p tests.vm -p tests.faults
+	$(BIN)/mypy -p tests.bench -p tests.loads -p tests.screenshots -p tests.vm -p tests.faults -p tests.fuzz
 	$(BIN)/lint-imports
 	.ci/wheel $(BIN)/python
 
 faults: $(VENV)/.test
 	$(SUDO) PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m tests.faults $(ARGS)
+
+# Not as root: it opens nothing but what it makes.
+fuzz: $(VENV)/.fuzz
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(VENV)/.bench
 	$(SUDO) PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m tests.bench $(ARGS)
@@ -53,7 +58,7 @@ screenshots: $(VENV)/.screenshots
 	$(SUDO) PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m tests.screenshots $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist bench-results snapshot_report.html .*_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build dist bench-results fuzz-results snapshot_report.html .*_cache .hypothesis *.egg-info
 	find ebtop tests -name __pycache__ -prune -exec rm -rf {} +
 
 # An environment whose Python has gone (a distribution upgrade) is made anew.
@@ -69,9 +74,10 @@ $(VENV)/.setup: pyproject.toml Makefile
 
 # g++ brings the C library's headers; the question marks are cross-checks that skip themselves where they are missing.
 $(VENV)/.test: $(VENV)/.setup
-	@.ci/packages gcc g++ '?tmux' '?strace' '?nginx-light' '?sudo' '?iproute2' '?bpftrace' '?libbpf-tools' \
-	    '?lld' '?systemtap-sdt-dev' '?xz-utils' '?gdb' \
-	    "?bpftool|linux-tools-$$(uname -r)|linux-tools-generic"
+	@.ci/packages gcc g++ '?tmux' '?strace' '?nginx-light' '?postgresql' '?sudo' '?iproute2' '?bpftrace' '?libbpf-tools' \
+	    '?lld' '?systemtap-sdt-dev' '?xz-utils' '?gdb' '?mold' \
+	    "?bpftool|linux-tools-$$(uname -r)|linux-tools-generic" \
+	    "?linux-perf|linux-tools-$$(uname -r)|linux-tools-generic"
 	$(PIP) install --group test
 	@touch $@
 
@@ -81,6 +87,10 @@ $(VENV)/.check: $(VENV)/.test
 
 $(VENV)/.vm: $(VENV)/.test
 	@.ci/packages qemu-system-x86 busybox-static
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.test
+	$(PIP) install --group fuzz
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.test

@@ -22,6 +22,7 @@ class Attach(StrEnum):
     PERF_EVENT = "perf_event"
     UPROBE = "uprobe"
     URETPROBE = "uretprobe"
+    USDT = "usdt"
     COUNTED = "counted"  # every so many of an event that the kernel or the CPU counts: "software:page-faults:100"
     TIMED = "timed"  # by the clock, on every CPU or ("interval:s:1") on one
 

@@ -55,7 +55,8 @@ PACKAGES = (
 # Numbers of the kernel (enum bpf_prog_type; PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK).
 _PROGRAM_TYPES = {
     Attach.KPROBE: 2, Attach.KRETPROBE: 2, Attach.TRACEPOINT: 5, Attach.PERF_EVENT: 7, Attach.RAW_TRACEPOINT: 17,
-    Attach.FENTRY: 26, Attach.FEXIT: 26, Attach.UPROBE: 2, Attach.URETPROBE: 2, Attach.COUNTED: 7, Attach.TIMED: 7,
+    Attach.FENTRY: 26, Attach.FEXIT: 26, Attach.UPROBE: 2, Attach.URETPROBE: 2, Attach.USDT: 2, Attach.COUNTED: 7,
+    Attach.TIMED: 7,
 }  # fmt: skip
 _SOFTWARE, _CPU_CLOCK = 1, 0
 _TYPES_OF = {Attach.TP_BTF: RAW_TP, Attach.ITER: ITER, Attach.FENTRY: FENTRY, Attach.FEXIT: FEXIT}

@@ -105,7 +105,7 @@ class Loaded:
             os.close(fd)
 
 
-_BY_SITE = frozenset({Attach.UPROBE, Attach.URETPROBE})
+_BY_SITE = frozenset({Attach.UPROBE, Attach.URETPROBE, Attach.USDT})
 _BY_EVENT = {Attach.COUNTED: perfevents.open_counted, Attach.TIMED: perfevents.open_timed}
 
 

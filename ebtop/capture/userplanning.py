@@ -7,9 +7,10 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from ebtop.attachpoint import PointKind
-from ebtop.capture.points.userparameters import by_convention, of_description, of_usdt
+from ebtop.capture.points.userparameters import by_convention, by_convention_of_go, of_description, of_usdt
 from ebtop.near import near
 from ebtop.probing.plan import MOST_POINTS, Parameter, Planned, Site
 from ebtop.resolve.binary import Binaries, Binary
@@ -68,8 +69,12 @@ class UserPlans:
                 raise BinaryError(
                     f"{path}: {found.total} functions match {pattern!r}; {MOST_POINTS} can be attached at once"
                 )
-            for function in {function.address: function for function in reversed(found.functions)}.values():
-                yield self._function(binary, path, function, described)
+            each = {function.address: function for function in reversed(found.functions)}.values()
+            planned = [self._function(binary, path, function, described) for function in each]
+            if all(why for _planned, why in planned):
+                point, why = planned[0]
+                raise BinaryError(f"{point.name}: {why}")
+            yield from planned
 
     @staticmethod
     def _nothing(binary: Binary, path: str, pattern: str) -> str:
@@ -81,13 +86,17 @@ class UserPlans:
     @staticmethod
     def _function(binary: Binary, path: str, function: Function, described: bool) -> tuple[Planned, str]:
         identity = binary.file.identity
-        entry = Site(path, binary.entry(function).offset, 0, identity.device, identity.inode)
-        back = entry._replace(offset=binary.offset_of(function.address))
-        arguments, result = _parameters(binary, function) if described else ((), None)
         name = f"{PointKind.UPROBE}:{path}:{function.name}"
-        planned = Planned(name, PointKind.UPROBE, f"{path}:{function.name}", arguments=arguments, result=result,
-                          sites=(entry,), returns=() if binary.go else (back,))  # fmt: skip
-        return planned, "" if function.whole else _PIECE
+        planned = Planned(name, PointKind.UPROBE, f"{path}:{function.name}")
+        try:
+            entry = Site(path, binary.entry(function).offset, 0, identity.device, identity.inode)
+            back = entry._replace(offset=binary.offset_of(function.address))
+        except BinaryError as error:  # a name for the end of the code, say
+            return planned, str(error)
+        arguments, result = _parameters(binary, function) if described else ((), None)
+        whole = replace(planned, arguments=arguments, result=result, sites=(entry,),
+                        returns=() if binary.go else (back,))  # fmt: skip
+        return whole, "" if function.whole else _PIECE
 
     def usdt(self, target: str, view: View) -> Iterator[tuple[Planned, str]]:
         """`FILE:PROVIDER:NAME`, `FILE:NAME` or `FILE`: those places of a probe together that have its arguments in the
@@ -120,4 +129,4 @@ def _parameters(binary: Binary, function: Function) -> tuple[tuple[Parameter, ..
     try:
         return of_description(binary.describe(function))
     except BinaryError:  # no debug information, or none of this function
-        return by_convention()
+        return by_convention_of_go(binary.image.machine) if binary.go and "." in function.name else by_convention()

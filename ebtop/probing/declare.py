@@ -30,7 +30,7 @@ _ATTACH = {
     PointKind.KPROBE: (Attach.KPROBE, Attach.KRETPROBE),
     PointKind.FENTRY: (Attach.FENTRY, Attach.FEXIT),
     PointKind.UPROBE: (Attach.UPROBE, Attach.URETPROBE),
-    PointKind.USDT: (Attach.UPROBE, Attach.UPROBE),
+    PointKind.USDT: (Attach.USDT, Attach.USDT),
     PointKind.SOFTWARE: (Attach.COUNTED, Attach.COUNTED),
     PointKind.HARDWARE: (Attach.COUNTED, Attach.COUNTED),
     PointKind.PROFILE: (Attach.TIMED, Attach.TIMED),

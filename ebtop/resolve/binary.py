@@ -14,7 +14,7 @@ from ebtop.resolve.debugfile import DEBUG_ROOT, separate_debug_file
 from ebtop.resolve.dwarf import Description, Dwarf
 from ebtop.resolve.dwarfsections import DwarfError
 from ebtop.resolve.elflayout import ElfError, ElfImage
-from ebtop.resolve.entrypoint import EntryPoint, cheap_entry
+from ebtop.resolve.entrypoint import EntryPoint, cheap_entry, go_entry
 from ebtop.resolve.functionindex import Function, FunctionIndex
 from ebtop.resolve.functionsearch import Found, search
 from ebtop.resolve.regularfile import Identity
@@ -107,8 +107,9 @@ class Binary:
         return self._tried(lambda: self.code.offset_of(address))
 
     def entry(self, function: Function) -> EntryPoint:
-        """Where to attach to see each call of a function at the least cost."""
-        return self._tried(lambda: cheap_entry(self.image, self.code.offset_of(function.address), function.size))
+        """Where to attach to see each call of a function once, at the least cost."""
+        place = go_entry if self.go else cheap_entry
+        return self._tried(lambda: place(self.image, self.code.offset_of(function.address), function.size))
 
     @property
     def dwarf(self) -> Dwarf:

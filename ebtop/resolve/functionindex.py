@@ -91,10 +91,12 @@ class FunctionIndex:
 
     @staticmethod
     def _first_of_each_name(address: U64, table: npt.NDArray[np.uint8], found: CodeSymbols) -> npt.NDArray[np.bool_]:
-        """.dynsym repeats what .symtab has: of its addresses only those that no earlier table of the same file has."""
+        """.dynsym repeats what .symtab has: of its addresses only those that no earlier table of the same file has. A
+        debug file has more names for the addresses that the file itself names, and repeats some."""
         keep = np.ones(len(address), np.bool_)
         for later in range(1, len(found.origins)):
-            known = address[table < later]
+            earlier = [n for n in range(later) if found.origins[n] == found.origins[later]]
+            known = address[np.isin(table, earlier)]
             mine = table == later
             keep[mine] = ~np.isin(address[mine], known)
         return keep

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from ebtop.capture.points.userpoints import located
+from tests import loads
 from tests.kernel.ebtop import EBTOP, run
 
 
@@ -27,6 +29,23 @@ def test_the_same_tracepoints_as_bpftrace() -> None:
     theirs = subprocess.run(["bpftrace", "-l", "tracepoint:*"], capture_output=True, text=True, check=True).stdout
     ours = run("probes", "tracepoint:*").stdout
     assert Counter(ours.splitlines()) == Counter(theirs.splitlines())
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("kind", ["uprobe", "usdt"])
+@pytest.mark.parametrize("program", ["calls", "libc", "bash"])
+def test_the_same_points_of_programs_as_bpftrace(kind: str, program: str) -> None:
+    """But for versions of symbols, and for pieces of functions, which are entered by jumps."""
+    if not shutil.which("bpftrace"):
+        pytest.skip("bpftrace is not installed")
+    path = located(program) if program != "calls" else loads.build("calls")
+    pattern = f"{kind}:{path}:*"
+    theirs = subprocess.run(["bpftrace", "-l", pattern], capture_output=True, text=True, check=False).stdout.split()
+    ours = run("probes", pattern).stdout.splitlines()
+    wanted = {name.partition("@")[0] for name in theirs}
+    assert set(ours) <= wanted
+    assert {name for name in wanted - set(ours) if ".cold" not in name} == set()
+    assert ours or (kind == "usdt" and program != "calls")
 
 
 def test_everything_is_listed_once_and_the_stable_first() -> None:

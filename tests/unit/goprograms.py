@@ -21,11 +21,11 @@ func main() { c := &Cart{}; os.Exit(cold(c.Add(len(os.Args))) - 2) }
 """
 
 
-def go_program(folder: Path, *flags: str) -> str:
+def go_program(folder: Path, *flags: str, source: str = SOURCE) -> str:
     """The path of the program; the test is skipped where it cannot be built."""
     if not shutil.which("go"):
         pytest.skip("needs go")
-    (folder / "shop.go").write_text(SOURCE)
+    (folder / "shop.go").write_text(source)
     environment = os.environ | {"GOCACHE": "/tmp/ebtop-go-cache", "GO111MODULE": "off"}
     command = ["go", "build", *flags, "-o", str(folder / "shop"), str(folder / "shop.go")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

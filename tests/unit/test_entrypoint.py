@@ -1,8 +1,11 @@
-"""Where a probe at a function's entry costs least."""
+"""Where a probe at a function's entry is hit once per call, and costs least."""
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,9 @@ import pytest
 from ebtop.resolve.binary import Binaries, Binary
 from ebtop.resolve.binaryfile import open_binary
 from ebtop.resolve.elflayout import ElfError, ElfImage
-from ebtop.resolve.entrypoint import cheap_entry
+from ebtop.resolve.entrypoint import EntryPoint, cheap_entry, go_entry
 from tests.unit.elfprograms import built, output
+from tests.unit.goprograms import go_program
 from tests.unit.test_codesegments import objdump_bytes
 
 SOURCE = r"""
@@ -52,14 +56,16 @@ def test_without_branch_protection_the_entry_stays(tmp_path: Path) -> None:
         assert binary.entry(function) == (binary.offset_of(function.address), 0, "the entry itself")
 
 
-def moved(body: bytes, size: int | None = None, machine: int = 62) -> int:
+def moved(
+    body: bytes, size: int | None = None, machine: int = 62, place: Callable[..., EntryPoint] = cheap_entry
+) -> int:
     """By how many bytes the entry of a function of that code is moved."""
     head = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\0" + machine.to_bytes(2, "little") + bytes(44)
     fd = os.memfd_create("code", os.MFD_CLOEXEC)
     try:
         with open(fd, "wb", closefd=False) as file:
             file.write(head + body)
-        return cheap_entry(ElfImage(fd), len(head), len(body) if size is None else size).moved
+        return place(ElfImage(fd), len(head), len(body) if size is None else size).moved
     finally:
         os.close(fd)
 
@@ -90,3 +96,44 @@ def test_no_other_way_may_lead_behind_endbr64(code: bytes, wanted: int) -> None:
 def test_a_function_that_is_not_in_the_file() -> None:
     with pytest.raises(ElfError, match="not in the file"):
         moved(b"", size=10)
+
+
+GO = {
+    "small": b"\x49\x3b\x66\x10\x76\x20",  # cmp 0x10(%r14),%rsp; jbe
+    "far": b"\x49\x3b\x66\x10\x0f\x86\0\x10\0\0",
+    "on the system's stack": b"\x49\x3b\x66\x18\x76\x20",
+    "larger": b"\x4c\x8d\x64\x24\xe0\x4d\x3b\x66\x10\x76\x20",  # lea -0x20(%rsp),%r12; cmp 0x10(%r14),%r12
+    "large": b"\x4c\x8d\xa4\x24\x08\xfd\xff\xff\x4d\x3b\x66\x10\x0f\x86\0\x10\0\0",
+    "huge": b"\x49\x89\xe4\x49\x81\xec\x08\x27\0\0\x0f\x82\0\x10\0\0\x4d\x3b\x66\x10\x0f\x86\0\x10\0\0",
+}
+
+
+@pytest.mark.parametrize("kind", GO)
+def test_behind_the_check_that_runs_again_when_a_stack_has_grown(kind: str) -> None:
+    check = GO[kind]
+    body = check + b"\x55" + b"\x90" * 40
+    assert moved(body, place=go_entry) == len(check)
+    assert moved(check + b"\x90" * 8 + b"\xeb\xf6" + b"\x90" * 20, place=go_entry) == 0  # a loop leads back there
+    assert moved(b"\x90" + body, place=go_entry) == 0
+    assert moved(body, machine=183, place=go_entry) == 0
+    assert moved(body, size=len(check) - 1, place=go_entry) == 0
+    assert moved(body, place=cheap_entry) == 0
+
+
+def test_functions_of_go_that_objdump_knows(tmp_path: Path) -> None:
+    """Behind each check of a whole program an instruction begins, and nearly all are used."""
+    path, behind, checks = go_program(tmp_path), set(), 0
+    with open_binary(path) as file:
+        binary = Binary(file, Binaries())
+        for function in binary.find("*", limit=5000).functions:
+            if function.name == "runtime.etext":  # the end of the code
+                continue
+            entry = binary.entry(function)
+            checks += "stack" in entry.reason
+            if entry.moved:
+                behind.add(function.address + entry.moved)
+    assert len(behind) > 0.95 * checks > 500
+    listing = output("objdump", "-d", "--no-show-raw-insn", path)
+    instructions = re.findall(r"^ +([0-9a-f]+):\t(\S+)", listing, re.MULTILINE)
+    before = {int(after[0], 16): this[1] for this, after in itertools.pairwise(instructions)}
+    assert {before.get(address) for address in behind} == {"jbe"}

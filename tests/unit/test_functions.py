@@ -14,6 +14,7 @@ import pytest
 
 from ebtop.resolve.binary import Binaries, Binary
 from ebtop.resolve.binaryfile import open_binary
+from ebtop.resolve.elf import read_build_id
 from ebtop.resolve.functionindex import Function
 from ebtop.resolve.functionname import base_of, clones_of, inner_names
 from ebtop.resolve.functionsearch import BASE, INNER, SYMBOL, WHOLE, Found, search
@@ -297,6 +298,22 @@ def test_names_from_a_debug_file_and_from_debug_data(tmp_path: Path) -> None:
             assert {f.name: f.address for f in functions} == wanted
             assert {f.origin for f in functions} == {origin}
             assert "stripped, but its" in binary.offer().text
+
+
+def test_a_name_that_only_the_debug_file_has_for_what_is_exported(tmp_path: Path) -> None:
+    source = 'static int inner(int) __attribute__((alias("shown")));'
+    source += "int shown(int x) { return x; } int (*kept)(int) = inner;"
+    path = built(tmp_path, "whole", "-shared", "-fPIC", "-Wl,--build-id", source=source, compiler="gcc")
+    build_id = read_build_id(path).hex()
+    debug = tmp_path / ".build-id" / build_id[:2] / f"{build_id[2:]}.debug"
+    debug.parent.mkdir(parents=True)
+    output("objcopy", "--only-keep-debug", path, str(debug))
+    output("strip", path)
+    with opened(path, debug_root=str(tmp_path)) as binary:
+        for name, alias in (("shown", "inner"), ("inner", "shown")):
+            (function,) = binary.find(name).functions
+            assert (function.name, function.aliases) == (name, (alias,))
+        assert binary.find("*n*").addresses.count(function.address) == 1
 
 
 def test_what_is_left_of_a_stripped_program(tmp_path: Path) -> None:

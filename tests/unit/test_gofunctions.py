@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ebtop.capture.userplanning import UserPlans
 from ebtop.resolve.binary import Binaries, Binary
-from ebtop.resolve.binaryfile import open_binary
+from ebtop.resolve.binaryfile import BinaryError, open_binary
 from ebtop.resolve.elflayout import ElfError, ElfImage
 from ebtop.resolve.gofunctions import read_go_functions
 from tests.unit.elfprograms import output
@@ -79,3 +80,13 @@ def test_damaged_tables(tmp_path: Path, word: int) -> None:
             for part in read_go_functions(ElfImage(fd), fd, strings := []):
                 assert len(part.address) == len(part.name) <= 1 << 20
                 strings[0].at(int(part.name[0]))
+
+
+def test_a_name_for_the_end_of_the_code_is_left_out_and_the_others_are_not(tmp_path: Path) -> None:
+    path = go_program(tmp_path)
+    planned = {point.target: (point, why) for point, why in UserPlans().functions(f"{path}:runtime.e*", False)}
+    point, why = planned.pop(f"{path}:runtime.etext")
+    assert "in no executable segment" in why and not point.sites
+    assert len(planned) > 10 and {why for _point, why in planned.values()} == {""}
+    with pytest.raises(BinaryError, match="in no executable segment"):
+        list(UserPlans().functions(f"{path}:runtime.etext"))

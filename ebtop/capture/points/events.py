@@ -11,7 +11,7 @@ from ebtop.capture.bpfsyscall import perf_event
 _HARDWARE, _SOFTWARE = 0, 1  # enum perf_type_id
 SOFTWARE = {
     "cpu-clock": 0, "task-clock": 1, "page-faults": 2, "context-switches": 3, "cpu-migrations": 4, "minor-faults": 5,
-    "major-faults": 6, "alignment-faults": 7, "emulation-faults": 8,
+    "major-faults": 6, "alignment-faults": 7, "emulation-faults": 8, "cgroup-switches": 11,
 }  # fmt: skip
 """Of enum perf_sw_ids; those that count nothing are left out."""
 HARDWARE = {
@@ -39,6 +39,8 @@ def _refusal(kind: int, config: int) -> str:
     try:
         os.close(perf_event(kind, config))
     except FileNotFoundError:
+        if kind == _SOFTWARE:
+            return "this kernel has no such counter"
         return "this machine has no such counter (many virtual machines have none)"
     except OSError as error:
         return f"it cannot be opened: {os.strerror(error.errno or 0)}"

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from ebtop.capture.points.parameters import REGISTERS, keyed
 from ebtop.probing.plan import RESULT, Form, Parameter, Place
 from ebtop.resolve import dwarftypes, usdtargument
+from ebtop.resolve.cfi import EM_AARCH64
 from ebtop.resolve.dwarf import Description
 from ebtop.resolve.dwarf import Parameter as Described
 from ebtop.resolve.dwarflocation import REGISTER, STACK
 from ebtop.resolve.dwarftypes import Type
+from ebtop.resolve.entrypoint import EM_X86_64
 from ebtop.resolve.usdt import UsdtProbe
 from ebtop.resolve.usdtargument import Operand
 
@@ -18,6 +20,8 @@ _SIGNED = frozenset({dwarftypes.INTEGER, dwarftypes.CHARACTER, dwarftypes.ENUM})
 _READ = _SIGNED | {dwarftypes.UNSIGNED, dwarftypes.BOOLEAN, dwarftypes.POINTER}
 _VECTORS = ("xmm", "v")
 _SIZES = frozenset({1, 2, 4, 8})
+_OF_GO = {EM_X86_64: ("ax", "bx", "cx", "di", "si", "r8"), EM_AARCH64: ("x0", "x1", "x2", "x3", "x4", "x5")}
+"""Registers of the first arguments since Go 1.17 (1.18 on arm64): abi-internal.md of Go's sources."""
 _UNKNOWN = "unknown"
 _STACK_POINTER = "sp"
 
@@ -50,6 +54,13 @@ def by_convention() -> tuple[tuple[Parameter, ...], Parameter]:
     """What the registers hold in which arguments are passed, where nobody knows which there are."""
     arguments = (Parameter(f"arg{n}", _UNKNOWN, 8, True, Form.NUMBER, Place.ARGUMENT, n) for n in range(REGISTERS))
     return tuple(arguments), Parameter(RESULT, _UNKNOWN, 8, True, Form.NUMBER, Place.RESULT)
+
+
+def by_convention_of_go(machine: int) -> tuple[tuple[Parameter, ...], None]:
+    """The same of Go's functions, which have registers of their own for it; a string or slice takes several."""
+    named = enumerate(_OF_GO.get(machine, ()))
+    arguments = (Parameter(f"arg{n}", _UNKNOWN, 8, True, Form.NUMBER, Place.REGISTER, register=r) for n, r in named)
+    return tuple(arguments), None
 
 
 def of_usdt(probe: UsdtProbe) -> Iterator[tuple[tuple[Parameter, ...], list[tuple[int, int]]]]:
