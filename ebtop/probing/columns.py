@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ebtop.attachpoint import PointKind
+from ebtop.probing.briefnames import brief_names
 from ebtop.probing.filter import LONGEST_TEXT
 from ebtop.probing.plan import RESULT, Form, Parameter, Plan
 from ebtop.probing.slots import TEXTS, Slot, slots, told
@@ -19,20 +21,27 @@ COMMON = (
     Column("ts", "TIME", Type.TIME, "when", 12, rank=2),
     Column("pid", "PID", Type.INT, "process", 7, rank=1),
     Column("tid", "TID", Type.INT, "thread", 7, hidden=True),
-    Column("uid", "USER", Type.USER, "user", 8, rank=6),
+    Column("uid", "USER", Type.USER, "user", 8, rank=90),
     Column("comm", "COMM", Type.TEXT, "name of the thread", 16, rank=2),
 )
 LATENCY = Column("latency_ns", "LATENCY", Type.DURATION, "from entry to return", 8, rank=2)
 CGROUP = Column("cgroup", "CGROUP", Type.TEXT, "control group", 24, hidden=True, derive=named("cgroup", "cgroup"))
 _WIDTHS = {Form.NUMBER: 8, Form.POINTER: 18, Form.TEXT: 24, Form.CHARS: 16, Form.LOCATED: 24}
 
+_WIDEST_NAME = 44
+_OF_ARGUMENTS, _OF_ADDRESSES = 10, 50
+"""Ranks of the first of them."""
+
 _Source = tuple[Parameter, Slot]
 
 
 def probe_column(plan: Plan) -> Column:
-    """Which point it was."""
-    width = min(40, max((len(point.name) for point in plan.points), default=5))
-    return Column("probe", "PROBE", Type.TEXT, "the attach point", width, rank=3, derive=_names(plan))
+    """Which point it was. Of a single one the title tells it, too."""
+    known = brief_names(plan)
+    width = min(_WIDEST_NAME, max(map(len, known.values()), default=5))
+    rank = 3 if len(plan.points) > 1 else 95
+    return Column("probe", "PROBE", Type.TEXT, "the attach point", width, rank=rank, derive=_names(plan),
+                  brief=lambda name: known.get(name, name))  # fmt: skip
 
 
 def _names(plan: Plan) -> Derive:
@@ -51,17 +60,20 @@ def arguments(plan: Plan) -> Iterator[Column]:
         for parameter, slot in slots(told(point)):
             found.setdefault(parameter.key, {})[number] = (parameter, slot)
     of_kernel = all(point.kind is not PointKind.UPROBE for point in plan.points)
-    for key, sources in found.items():
-        yield _column(key, sources, failed=of_kernel and key in {"ret", RESULT})
+    for place, (key, sources) in enumerate(found.items()):
+        column = _column(key, sources, place, failed=of_kernel and key in {"ret", RESULT})
+        yield replace(column, only=("probe", frozenset(sources))) if len(sources) < len(plan.points) else column
 
 
-def _column(key: str, sources: dict[int, _Source], *, failed: bool) -> Column:
+def _column(key: str, sources: dict[int, _Source], place: int, *, failed: bool) -> Column:
+    """Where there is no room for all, addresses go first, then what is handed over last."""
     parameters = [parameter for parameter, _slot in sources.values()]
     types = ", ".join(dict.fromkeys(parameter.type for parameter in parameters))
     width = max(len(key), *(_WIDTHS[parameter.form] for parameter in parameters))
     numbers = all(parameter.form is Form.NUMBER for parameter in parameters)
     kind = Type.TEXT if not numbers else Type.RET if failed else Type.INT
-    return Column(key, key.upper(), kind, types, width, rank=4, derive=_derive(sources, as_text=not numbers))
+    rank = place + (_OF_ADDRESSES if all(p.form is Form.POINTER for p in parameters) else _OF_ARGUMENTS)
+    return Column(key, key.upper(), kind, types, width, rank, derive=_derive(sources, as_text=not numbers))
 
 
 def _derive(sources: dict[int, _Source], *, as_text: bool) -> Derive:

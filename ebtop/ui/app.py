@@ -126,7 +126,10 @@ class Dashboard(App[None]):
         self.reader.seen()
         self._news = message
         self._uppermost.refreshed(message)
+        told = {tool.state.reason for tool in message.snapshot.tools.values()}
         for notice in self._unread(message.snapshot.notices):
+            if notice.text in told:  # the pane says it, where it can be put right
+                continue
             self._say(notice.text, notice.error)
 
     @property

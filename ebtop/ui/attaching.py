@@ -11,14 +11,14 @@ from textual.binding import Binding, BindingType
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
 from ebtop.probing.plan import Probing
 from ebtop.sanitise import sanitise
-from ebtop.tick import FindPoints, Phase, ToolState
+from ebtop.tick import FindPoints, FoundPoints, Phase, ToolState
 from ebtop.tool import Tool
 from ebtop.ui.drilldown import DrillDown
 
 if TYPE_CHECKING:
     from ebtop.attachpoint import Point
     from ebtop.ui.pointbrowser import PointBrowser
-    from ebtop.ui.probingform import Described
+    from ebtop.ui.probingform import Described, ProbingForm
 
 _RECORDED = "nothing can be attached in a recording: run ebtop on the machine itself"
 _GONE = "capture has ended: nothing can be attached"
@@ -44,6 +44,7 @@ class Attaching(DrillDown):
     current: str
     _tools: tuple[Tool, ...]
     _browser: PointBrowser | None = None
+    _form: ProbingForm | None = None
     _before: ToolSnapshot | None = None  # how the tool stood when it was asked for, until there is an answer
     _could_detach = False
 
@@ -112,8 +113,31 @@ class Attaching(DrillDown):
         """The mode and the rest, then ask for it."""
         from ebtop.ui.probingform import ProbingForm
 
-        form = ProbingForm(asked, self._described(asked.points), self._browse, refusal)
-        self.app.push_screen(form, lambda probing: self._ask_for(tool, probing) if probing else None)
+        form = self._form = ProbingForm(asked, self._described(asked.points), self._browse, refusal)
+
+        def filled_in(probing: Probing | None) -> None:
+            self._form = None
+            if probing:
+                self._ask_for(tool, probing)
+
+        self.app.push_screen(form, filled_in)
+        self._look_up(asked.points)
+
+    def _look_up(self, points: Sequence[str]) -> None:
+        """Ask for what the first of them hands over that is not known: what the command line named, nobody has yet."""
+        unknown = next((text for text in points if text not in self.reader.described), None)
+        if unknown is not None:
+            self.reader.send(FindPoints(unknown))
+
+    def _found(self, found: FoundPoints) -> None:
+        """Points go to who looks for them, or wants to know more of them."""
+        if self._browser is not None and self._browser.is_mounted:
+            self._browser.refreshed(found)
+        asked = self._form.chosen if self._form is not None and self._form.is_mounted else ()
+        if self._form is not None and found.pattern in asked and found.pattern not in self.reader.described:
+            self.reader.described[found.pattern] = found.points
+            self._form.describe(self._described(asked))
+            self._look_up(asked)
 
     def _ask_for(self, tool: Tool, probing: Probing) -> None:
         self._before = self._snapshot.tools[tool.name] if self._snapshot is not None else None
@@ -122,9 +146,9 @@ class Attaching(DrillDown):
         self.look_again()
 
     def answered(self, snapshot: Snapshot) -> None:
-        """Points that were found go to who looks for them; a refusal goes back to who asked, to be corrected."""
-        if self._browser is not None and self._browser.is_mounted:
-            self._browser.refreshed(snapshot.points)
+        """What was found goes to who looks for it; a refusal goes back to who asked, to be corrected."""
+        if snapshot.points is not None:
+            self._found(snapshot.points)
         if self.can_detach is not self._could_detach:
             self._could_detach = self.can_detach
             self.refresh_bindings()
@@ -136,7 +160,7 @@ class Attaching(DrillDown):
             return
         self._before = None
         if state.phase is Phase.FAILED and self.app.screen is self and self.current == tool.name:
-            self._ask_how(tool, self.reader.asked[tool.name], _refusal(state))
+            self._ask_how(tool, self.reader.asked[tool.name], state.reason)
 
     def instead(self, snapshot: ToolSnapshot) -> Text | None:
         """What the pane of chosen points says in place of what others say, or above what is left from before."""
@@ -154,12 +178,6 @@ class Attaching(DrillDown):
         return _invitation(keys) if state.phase is Phase.IDLE else None
 
 
-def _refusal(state: ToolState) -> str:
-    """In one line."""
-    more = len(state.tried) - 1
-    return f"{state.reason}{f' ({more} more were refused)' if more > 0 else ''}"
-
-
 def _invitation(key: str) -> Text:
     text = Text(f"nothing is attached yet; {key}chooses attach points")
     return text.append(
@@ -173,6 +191,6 @@ def _refused(state: ToolState, key: str) -> Text:
     text = Text(f"× not attached\n\n{sanitise(state.reason) or 'capture gave no reason'}")
     if state.remedy:
         text.append("\n\nwhat to do: ", "dim").append(sanitise(state.remedy))
-    for attempt in state.tried:
+    for attempt in (each for each in state.tried if each.error not in state.reason):
         text.append(f"\n  {sanitise(attempt.probe)}: {sanitise(attempt.error)}", "dim")
     return text.append(f"\n\n{key}corrects what was asked for, or chooses other points", "dim")

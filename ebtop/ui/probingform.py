@@ -38,8 +38,8 @@ _MODES = (
 _SLOWER = Column("slower than", "", Type.DURATION, "")
 _FUNCTIONS = frozenset({PointKind.FENTRY, PointKind.KPROBE, PointKind.UPROBE})
 _CALL = "syscalls:sys_enter_"
-_HINT = "Enter attaches, Tab and arrows change fields, Esc leaves"
-_HINT_POINTS = "Enter chooses other points, Tab and arrows change fields, Esc leaves"
+_HINT = "Enter attaches, Up/Down other fields, Left/Right choose, Esc leaves"
+_HINT_POINTS = "Enter chooses other points, Up/Down other fields, Esc leaves"
 
 Described = tuple[tuple[str, ...], tuple[Point, ...]]
 """Attach points or patterns of them as they are asked for, and what is known of those that they mean."""
@@ -74,6 +74,7 @@ class ProbingForm(ModalScreen[Probing | None]):
     ProbingForm #refusal { color: $warning; height: auto; max-height: 6; margin: 1 0 0 0; }
     ProbingForm #form-hint { height: 1; color: $text-muted; margin: 1 0 0 0; }
     """
+    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Back", id="form.back"),
         Binding("enter", "done", "Attach", id="form.done"),
@@ -119,6 +120,12 @@ class ProbingForm(ModalScreen[Probing | None]):
         else:
             self.query_one("#mode").focus()
 
+    def describe(self, points: Sequence[Point]) -> None:
+        """What is known by now of the points that are chosen."""
+        self._points = tuple(points)
+        self._show_points()
+        self._show_fields()
+
     def take(self, described: Described) -> None:
         """Other points; how often they are hit is not known yet."""
         chosen, self._points = described
@@ -129,6 +136,11 @@ class ProbingForm(ModalScreen[Probing | None]):
         self._show_fields()
         self._say("")
         self.query_one("#mode").focus()
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The points."""
+        return self._asked.points
 
     @property
     def _mode(self) -> Mode:
@@ -243,7 +255,7 @@ def _row(label: str, field: Widget) -> Iterator[Widget]:
 
 def _arguments(points: Sequence[Point]) -> Iterator[Argument]:
     for point in points:
-        yield from (argument for argument in point.arguments or () if argument.name)
+        yield from (argument for argument in point.arguments or () if argument.name.lstrip("_") == argument.name != "")
 
 
 def _values(points: Sequence[Point]) -> Iterator[tuple[str, str]]:
