@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual import on
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -54,7 +55,7 @@ class PointBrowser(ModalScreen[tuple[str, ...] | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Back", id="points.back"),
         Binding("space", "mark", "Mark", id="points.mark"),
-        Binding("down", "enter_list", show=False, id="points.list"),
+        Binding("down", "enter_list", show=False, priority=True, id="points.list"),
         Binding("enter", "take", "Take", priority=True, id="points.take"),
     ]
 
@@ -97,6 +98,11 @@ class PointBrowser(ModalScreen[tuple[str, ...] | None]):
     @property
     def _typed_line(self) -> str:
         return self.query_one(Input).value.strip()
+
+    @property
+    def _typing(self) -> bool:
+        """Asked of the screen: the line itself is told a little later that the keyboard is no longer its."""
+        return self.focused is self.query_one(Input)
 
     @property
     def _list(self) -> OptionList:
@@ -153,8 +159,10 @@ class PointBrowser(ModalScreen[tuple[str, ...] | None]):
         self.query_one("#point-about", Static).update(about(point) if point else "")
 
     def action_enter_list(self) -> None:
-        """From the line into what was found."""
-        self._list.focus()
+        """From the line into what was found: at once, what is typed next is meant for the list."""
+        if not self._typing:
+            raise SkipAction
+        self.set_focus(self._list)
 
     def action_mark(self) -> None:
         """The one under the cursor, or no longer."""
@@ -171,7 +179,7 @@ class PointBrowser(ModalScreen[tuple[str, ...] | None]):
 
     def action_take(self) -> None:
         """In the line, go to the list; in the list, take what is chosen, as soon as it is that of the line."""
-        if self.query_one(Input).has_focus:
+        if self._typing:
             self.action_enter_list()
         elif self._marked or self._found.pattern == self._wanted:
             self._take()

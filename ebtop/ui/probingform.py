@@ -78,8 +78,8 @@ class ProbingForm(ModalScreen[Probing | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Back", id="form.back"),
         Binding("enter", "done", "Attach", id="form.done"),
-        Binding("down", "app.focus_next", show=False, id="form.down"),
-        Binding("up", "app.focus_previous", show=False, id="form.up"),
+        Binding("down,tab", "app.focus_next", show=False, priority=True, id="form.down"),  # before what is typed next
+        Binding("up,shift+tab", "app.focus_previous", show=False, priority=True, id="form.up"),
     ]
 
     def __init__(self, asked: Probing, points: Sequence[Point], browse: Browse, refusal: str = "") -> None:

@@ -328,8 +328,7 @@ async def test_the_palette_and_the_help_have_it():
         assert "detach" not in commands
         await pilot.press("question_mark")
         await until(pilot, lambda: "what ebtop costs" in shown(pilot))
-        await pilot.press(*["pagedown"] * 4)
-        await until(pilot, lambda: "Choose attach points" in shown(pilot))
+        assert "p               Choose attach points" in pilot.app.screen._text.plain
 
 
 async def test_arguments_that_no_row_has_leave_their_room_to_others():
@@ -358,3 +357,20 @@ async def test_the_details_have_the_whole_name():
         assert str(FOPEN) not in shown(pilot)
         await pilot.press("enter")
         await until(pilot, lambda: f"probe {FOPEN}" in shown(pilot))
+
+
+async def test_what_is_typed_at_once_goes_where_it_is_meant_for():
+    source = Scripted(others())
+    async with dashboard(source).run_test(size=(80, 24)) as pilot:
+        await filled(pilot)
+        await pilot.press("p")
+        await until(pilot, lambda: on(pilot, PointBrowser))
+        source.say(FoundPoints("tracepoint:*", 1, (OPENAT,)))
+        await until(pilot, lambda: "1 tracepoints" in shown(pilot))
+        for key in ("down", "enter"):
+            pilot.app.simulate_key(key)
+        await until(pilot, lambda: on(pilot, ProbingForm) and pilot.app.screen.focused.id == "mode")
+        for key in ("down", "p", "i", "d", "tab", "a"):
+            pilot.app.simulate_key(key)
+        await until(pilot, lambda: pilot.app.screen.query_one("#strings", Input).value == "a")
+        assert pilot.app.screen.query_one("#filter", Input).value == "pid"
