@@ -21,7 +21,7 @@ COMMON = (
     Column("ts", "TIME", Type.TIME, "when", 12, rank=2),
     Column("pid", "PID", Type.INT, "process", 7, rank=1),
     Column("tid", "TID", Type.INT, "thread", 7, hidden=True),
-    Column("uid", "USER", Type.USER, "user", 8, rank=90),
+    Column("uid", "USER", Type.USER, "user", 8, rank=10_000),
     Column("comm", "COMM", Type.TEXT, "name of the thread", 16, rank=2),
 )
 LATENCY = Column("latency_ns", "LATENCY", Type.DURATION, "from entry to return", 8, rank=2)
@@ -29,8 +29,8 @@ CGROUP = Column("cgroup", "CGROUP", Type.TEXT, "control group", 24, hidden=True,
 _WIDTHS = {Form.NUMBER: 8, Form.POINTER: 18, Form.TEXT: 24, Form.CHARS: 16, Form.LOCATED: 24}
 
 _WIDEST_NAME = 44
-_OF_ARGUMENTS, _OF_ADDRESSES = 10, 50
-"""Ranks of the first of them."""
+_OF_ARGUMENTS = 1000
+"""The rank of the first string; of the first number it is twice, of the first address three times that."""
 
 _Source = tuple[Parameter, Slot]
 
@@ -39,7 +39,7 @@ def probe_column(plan: Plan) -> Column:
     """Which point it was. Of a single one the title tells it, too."""
     known = brief_names(plan)
     width = min(_WIDEST_NAME, max(map(len, known.values()), default=5))
-    rank = 3 if len(plan.points) > 1 else 95
+    rank = 3 if len(plan.points) > 1 else 20_000
     return Column("probe", "PROBE", Type.TEXT, "the attach point", width, rank=rank, derive=_names(plan),
                   brief=lambda name: known.get(name, name))  # fmt: skip
 
@@ -54,15 +54,18 @@ def _names(plan: Plan) -> Derive:
 
 
 def arguments(plan: Plan) -> Iterator[Column]:
-    """A column for each argument of any point, in the order in which they come."""
+    """A column for each argument of any point: addresses, numbers, strings. The last one has what room there is left,
+    and always some."""
     found: dict[str, dict[int, _Source]] = {}
     for number, point in enumerate(plan.points):
         for parameter, slot in slots(told(point)):
             found.setdefault(parameter.key, {})[number] = (parameter, slot)
+    made: list[Column] = []
     of_kernel = all(point.kind is not PointKind.UPROBE for point in plan.points)
     for place, (key, sources) in enumerate(found.items()):
         column = _column(key, sources, place, failed=of_kernel and key in {"ret", RESULT})
-        yield replace(column, only=("probe", frozenset(sources))) if len(sources) < len(plan.points) else column
+        made.append(replace(column, only=("probe", frozenset(sources))) if len(sources) < len(plan.points) else column)
+    yield from sorted(made, key=lambda column: -(column.rank // _OF_ARGUMENTS))
 
 
 def _column(key: str, sources: dict[int, _Source], place: int, *, failed: bool) -> Column:
@@ -72,7 +75,8 @@ def _column(key: str, sources: dict[int, _Source], place: int, *, failed: bool) 
     width = max(len(key), *(_WIDTHS[parameter.form] for parameter in parameters))
     numbers = all(parameter.form is Form.NUMBER for parameter in parameters)
     kind = Type.TEXT if not numbers else Type.RET if failed else Type.INT
-    rank = place + (_OF_ADDRESSES if all(p.form is Form.POINTER for p in parameters) else _OF_ARGUMENTS)
+    order = 3 if all(p.form is Form.POINTER for p in parameters) else 2 if numbers else 1
+    rank = order * _OF_ARGUMENTS + place
     return Column(key, key.upper(), kind, types, width, rank, derive=_derive(sources, as_text=not numbers))
 
 

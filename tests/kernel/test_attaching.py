@@ -20,6 +20,7 @@ __all__ = ["short"]
 OPENAT = "tracepoint:syscalls:sys_enter_openat"
 DOWN, RIGHT = "\x1b[B", "\x1b[C"
 PATIENCE_S = 60
+SETTLED_S = 4
 
 
 def programs(terminal: Live) -> set[str]:
@@ -32,6 +33,17 @@ def programs(terminal: Live) -> set[str]:
             except OSError:  # it is closed by now
                 continue
             found |= {line.split()[1] for line in lines if line.startswith("prog_id:")}
+    return found
+
+
+def all_programs(terminal: Live) -> set[str]:
+    """Once no other tool is about to start."""
+    found, since = programs(terminal), time.monotonic()
+    while time.monotonic() - since < SETTLED_S:
+        time.sleep(0.2)
+        if (now := programs(terminal)) != found:
+            found, since = now, time.monotonic()
+    assert found
     return found
 
 
@@ -60,8 +72,7 @@ def test_chosen_points_are_attached_and_detached(short: Path, columns: int, rows
         until(terminal, "LIVE", PATIENCE_S)
         started(loads.command("opens", target, "300s", 1, 200), stdout=subprocess.DEVNULL)
         choose(terminal, OPENAT)
-        before = programs(terminal)
-        assert before
+        before = all_programs(terminal)
         terminal.type("\r")
         until(terminal, "hits of sys_enter_openat", PATIENCE_S)
         until(terminal, str(target), PATIENCE_S)
@@ -83,7 +94,7 @@ def test_a_filter_that_does_not_fit_is_corrected(short: Path) -> None:
         terminal.type(f'{DOWN}fname == "x"\r')
         until(terminal, "no argument 'fname'; did you mean filename?", PATIENCE_S)
         until(terminal, "Enter attaches", PATIENCE_S)
-        terminal.type("\x08" * 12 + f'filename == "{target}"\r')
+        terminal.type("\x7f" * 12 + f'filename == "{target}"\r')
         until(terminal, "how often sys_enter_openat", PATIENCE_S)
         until(terminal, "/S PROBE", PATIENCE_S)
         eventually(lambda: any(line.endswith(" sys_enter_openat") for line in terminal.text().splitlines()))
