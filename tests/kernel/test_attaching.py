@@ -94,7 +94,9 @@ def test_a_filter_that_does_not_fit_is_corrected(short: Path) -> None:
         terminal.type(f'{DOWN}fname == "x"\r')
         until(terminal, "no argument 'fname'; did you mean filename?", PATIENCE_S)
         until(terminal, "Enter attaches", PATIENCE_S)
-        terminal.type("\x7f" * 12 + f'filename == "{target}"\r')
+        terminal.type("\x7f" * 12)  # Textual takes letters before them if they come with them
+        until(terminal, "all; or count", PATIENCE_S)
+        terminal.type(f'filename == "{target}"\r')
         until(terminal, "how often sys_enter_openat", PATIENCE_S)
         until(terminal, "/S PROBE", PATIENCE_S)
         eventually(lambda: any(line.endswith(" sys_enter_openat") for line in terminal.text().splitlines()))
