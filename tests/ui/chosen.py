@@ -10,7 +10,7 @@ from ebtop import registry
 from ebtop.attachpoint import Argument, Point, PointKind
 from ebtop.capture.program import Program
 from ebtop.probing.plan import Form, Mode, Parameter, Place, Plan, Planned, Site
-from ebtop.tick import Message, Phase, Tick, ToolState
+from ebtop.tick import Histogram, Message, Phase, Tick, ToolState
 from tests.ui.screen import TOOLS, started
 from tests.ui.synthetic import SECOND, START
 
@@ -56,3 +56,16 @@ def hits(made: Plan, numbers: Sequence[int], second: int = 3) -> Tick:
     if "n0" in (batch.dtype.names or ()):
         batch["n0"] = (-100) % (1 << 64)
     return Tick(CHOSEN.name, START + second * SECOND, START + (second + 1) * SECOND, events=(batch,))
+
+
+def latencies(made: Plan, second: int = 3) -> Tick:
+    """Calls of each point, of the first more than of the second and so on."""
+    tool = registry.made(made)
+    assert tool.buckets is not None
+    counts = [np.zeros(tool.buckets.count, np.uint64) for _ in made.points]
+    for number, each in enumerate(counts):
+        each[40 + number] = 100 - number
+    parts = [Histogram("probe", number, point.name, counts[number]) for number, point in enumerate(made.points)]
+    whole = np.sum(counts, axis=0, dtype=np.uint64)
+    found = (Histogram("all", 0, "all", whole), Histogram("pid", 4711, "cat", whole), *parts)
+    return Tick(CHOSEN.name, START + second * SECOND, START + (second + 1) * SECOND, histograms=found)

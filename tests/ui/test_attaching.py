@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from textual.widgets import Input
 
-from ebtop.probing.plan import Mode, Probing
+from ebtop.probing.plan import Mode, Probing, Sides
 from ebtop.tick import FindPoints, FoundPoints, Gone, Load, Phase, Unload
 from ebtop.ui.picker import Picker
 from ebtop.ui.pointbrowser import PointBrowser
 from ebtop.ui.probingform import ProbingForm
-from tests.ui.chosen import CHOSEN, FOPEN, OPENAT, hits, others, plan, state
+from tests.ui.chosen import CHOSEN, FOPEN, OPENAT, hits, latencies, others, plan, state
 from tests.ui.screen import dashboard, filled, shown, started, table, until
 from tests.ui.synthetic import Scripted
 from tests.ui.test_replay import Hand, recorded, replayed
@@ -374,3 +376,20 @@ async def test_what_is_typed_at_once_goes_where_it_is_meant_for():
             pilot.app.simulate_key(key)
         await until(pilot, lambda: pilot.app.screen.query_one("#strings", Input).value == "a")
         assert pilot.app.screen.query_one("#filter", Input).value == "pid"
+
+
+@by_size
+async def test_latencies_of_several_points_are_told_apart(size):
+    source = Scripted(others())
+    async with dashboard(source).run_test(size=size) as pilot:
+        await form(pilot, source, OPENAT)
+        await pilot.press("enter")
+        one = plan(OPENAT, FOPEN, mode=Mode.LATENCY)
+        made = replace(one, points=tuple(replace(point, sides=Sides.BOTH) for point in one.points))
+        source.say(made, state(Phase.RUNNING), latencies(made))
+        await until(pilot, lambda: "2 attach points" in shown(pilot) and "libc.so.6:fopen" in shown(pilot))
+        assert str(FOPEN) not in shown(pilot) and "by attach point" in shown(pilot)
+        await pilot.press("b")
+        await until(pilot, lambda: "by process" in shown(pilot))
+        await pilot.press("b", "b")
+        await until(pilot, lambda: "the whole system" in shown(pilot))
