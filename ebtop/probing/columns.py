@@ -54,8 +54,8 @@ def _names(plan: Plan) -> Derive:
 
 
 def arguments(plan: Plan) -> Iterator[Column]:
-    """A column for each argument of any point: addresses, numbers, strings. The last one has what room there is left,
-    and always some."""
+    """A column for each argument of any point: addresses, numbers, strings, and the first string at the end. The last
+    column has what room there is left, and always some."""
     found: dict[str, dict[int, _Source]] = {}
     for number, point in enumerate(plan.points):
         for parameter, slot in slots(told(point)):
@@ -65,7 +65,8 @@ def arguments(plan: Plan) -> Iterator[Column]:
     for place, (key, sources) in enumerate(found.items()):
         column = _column(key, sources, place, failed=of_kernel and key in {"ret", RESULT})
         made.append(replace(column, only=("probe", frozenset(sources))) if len(sources) < len(plan.points) else column)
-    yield from sorted(made, key=lambda column: -(column.rank // _OF_ARGUMENTS))
+    first = min((column.rank for column in made if column.rank < 2 * _OF_ARGUMENTS), default=0)
+    yield from sorted(made, key=lambda column: (-(column.rank // _OF_ARGUMENTS), column.rank == first))
 
 
 def _column(key: str, sources: dict[int, _Source], place: int, *, failed: bool) -> Column:

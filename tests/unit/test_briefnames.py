@@ -9,9 +9,12 @@ import pytest
 from ebtop import registry
 from ebtop.attachpoint import PointKind
 from ebtop.model.format import brief, cut, full
+from ebtop.model.query import Query
+from ebtop.model.rows import Rows
 from ebtop.probing.briefnames import brief_names
-from ebtop.probing.plan import Mode, Planned, Sides, Site
-from ebtop.ui.cells import padded
+from ebtop.probing.plan import Form, Mode, Parameter, Place, Planned, Sides, Site
+from ebtop.ui.cells import fitting, padded
+from ebtop.ui.streammodel import StreamModel
 from tests.unit.planned import PLAN
 
 
@@ -89,3 +92,14 @@ def test_the_middle_is_cut(most: int) -> None:
     assert padded(text, most, right=False, middle=True) == short
     assert cut(text, 21) == text
     assert padded("größe", 3, right=False, middle=True) == "gr…"
+
+
+def test_the_first_string_stays_on_a_narrow_screen() -> None:
+    texts = [Parameter(key, "char *", 8, False, Form.TEXT, Place.RECORD, 24) for key in ("path", "more")]
+    numbers = [Parameter(key, "int", 4, True, Form.NUMBER, Place.RECORD, 16) for key in ("fd", "flags")]
+    address = Parameter("buf", "void *", 8, False, Form.POINTER, Place.RECORD, 24)
+    point = replace(PLAN.points[0], arguments=(*texts, address, *numbers))
+    shown = StreamModel(registry.made(replace(PLAN, points=(point,))), Rows((), {}), Query()).headings
+    assert [h.key for h in shown][-5:] == ["buf", "fd", "flags", "more", "path"]
+    assert [h.key for h, _ in fitting(shown, 85)] == ["ts", "pid", "comm", "more", "path"]
+    assert [h.key for h, _ in fitting(shown, 60)] == ["ts", "pid", "comm", "path"]
