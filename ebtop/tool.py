@@ -78,6 +78,8 @@ class Column:
     `late` marks what is known only after the event (an exit code): it is None until a row of the tool says it.
     `shown` is `derive` for the screen, where that says more of what machine formats have no value for.
     `rate` marks what adds up over the interval: views show it a second (a duration as a share of it).
+    `brief` writes a text in fewer words, for tables; details, filters and exports have it as it is.
+    `only` says which rows have it: those whose field of that name is one of these numbers.
     """
 
     key: str
@@ -91,6 +93,8 @@ class Column:
     late: bool = False
     rate: bool = False
     shown: Derive | None = None
+    brief: Callable[[str], str] | None = None
+    only: tuple[str, frozenset[int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,7 @@ class Tool:
     buckets: Buckets | None = None
     histogram_map: str = ""  # a pair of maps NAME_0 and NAME_1, read and emptied in turn
     histogram_parts: tuple[str, ...] = ()  # names of `probe` in the keys of the map: histograms of each, too
+    brief_part: Callable[[str], str] | None = None  # writes these names in fewer words, for tables
     stack_map: str = ""  # a pair of maps likewise, of how often each stack was seen: Tick.stacks
     count_map: str = ""  # a per-CPU array of u64 that grow: Tick.rows of what each grew by, and its number as `probe`
     options: tuple[Option, ...] = ()

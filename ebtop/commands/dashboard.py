@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import replace
 from functools import partial
 from typing import IO, TYPE_CHECKING
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ebtop.heldcommand import HeldCommand
     from ebtop.probing.plan import Probing
     from ebtop.tick import Command, Focus, Message
-    from ebtop.tool import Tool
     from ebtop.ui.app import Dashboard
 
 NAME = "dashboard"
@@ -89,19 +88,20 @@ def _show(
     options = {tool.name: tool_options(tool, args) for tool in registry.tools()}
     focus = arguments.focus_from(args)
     probing = dashboard_probing(args)
+    tools = tuple(tool.name for tool in registry.tools() if tool.make is None or tool.name in probing)
     try:
         settings = config.load()
         with _Spectacle(command) as held:
             if held:
                 focus = replace(focus, pids=(*focus.pids, held.pid), follow=True)
-            source = Launch(keeper.source(), registry.tools(), options, focus, held, probing)
+            source = Launch(keeper.source(), tools, options, focus, held)
 
             def restart() -> Launch:
                 again()
-                return Launch(keeper.source(), registry.tools(), options, focus, None, probing)
+                return Launch(keeper.source(), (), options, focus, None)
 
             app = Dashboard(source, registry.tools(), first, interval_s=INTERVAL_S, notes=notes, config=settings,
-                            restart=restart)  # fmt: skip
+                            restart=restart, probing=probing)  # fmt: skip
             tune()
             asyncio.run(run_app(app))
             source.close()
@@ -133,17 +133,17 @@ def tune() -> None:
 
 
 class Launch:
-    """A live source that begins with a focus, gives tools their options, and lets the command go once every tool
+    """A live source that begins with a focus, gives tools their options, and lets the command go once each of `tools`
     runs (or has failed)."""
 
     def __init__(
-        self, source: LiveSource, tools: tuple[Tool, ...], options: dict[str, dict[str, int]], focus: Focus,
-        held: HeldCommand | None, probing: Mapping[str, Probing],
+        self, source: LiveSource, tools: Iterable[str], options: dict[str, dict[str, int]], focus: Focus,
+        held: HeldCommand | None,
     ) -> None:  # fmt: skip
         from ebtop.tick import Focus, SetFocus
 
-        self._source, self._options, self._held, self._probing = source, options, held, probing
-        self._awaited = {tool.name for tool in tools}
+        self._source, self._options, self._held = source, options, held
+        self._awaited = set(tools)
         if focus != Focus():
             source.send(SetFocus(focus))
 
@@ -165,8 +165,7 @@ class Launch:
 
         if isinstance(command, Load):
             options = {**self._options.get(command.tool, {}), **command.options}
-            probing = command.probing or self._probing.get(command.tool)
-            command = replace(command, options=options, probing=probing)
+            command = replace(command, options=options)
         self._source.send(command)
 
     def close(self) -> None:

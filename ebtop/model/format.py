@@ -217,6 +217,19 @@ def cell(column: Column, value: Value) -> str:
     return NOTHING if value is None else _FORMATTERS[column.type](value)
 
 
+def cut(text: str, most: int) -> str:
+    """At most so many characters, without the middle: beginning and end tell most of a name."""
+    if len(text) <= most:
+        return text
+    end = (most - 1) // 2
+    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
+
+
+def brief(column: Column, value: Value) -> str:
+    """As `cell`, in fewer words where the column has such."""
+    return cell(column, column.brief(value) if column.brief is not None and isinstance(value, str) else value)
+
+
 def full(column: Column, value: Value) -> str:
     """As `cell`, with the exact value behind where that is another: `2.1 us (2,103 ns)`, `ENOENT (-2)`."""
     if column.type is Type.TIME and isinstance(value, int):

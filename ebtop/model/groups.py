@@ -20,12 +20,7 @@ class By(StrEnum):
     ALL = "all"
     PID = "pid"
     CGROUP = "cgroup"
-
-    @property
-    def next(self) -> By:
-        """The one after this, round and round."""
-        all_ = list(By)
-        return all_[(all_.index(self) + 1) % len(all_)]
+    PART = "probe"  # of tools that have Tool.histogram_parts
 
 
 @dataclass(frozen=True, slots=True)

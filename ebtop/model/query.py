@@ -47,6 +47,7 @@ class StreamQuery:
         self._group = ""
         self._tallies: dict[int, Tally] = {}
         self._answered: tuple[Query, Rows] | None = None
+        self._there: dict[str, list[tuple[Part, frozenset[int]]]] = {}  # what fields have, by field and tick
 
     def run(self, snapshot: ToolSnapshot, query: Query) -> Rows | Top:
         """The rows or the top that the query asks for: the same object again where it is all the same."""
@@ -65,6 +66,19 @@ class StreamQuery:
         if column is not None:
             return sort(self._parts, snapshot.names, column, query.descending)
         return Rows(self._parts, snapshot.names, newest_first=query.descending)
+
+    def absent(self) -> frozenset[str]:
+        """Columns that none of the rows that pass the filter have, by what the columns say of themselves."""
+        some = [(column.key, *column.only) for column in self._tool.columns if column.only]
+        there = {field: self._numbers(field) for field in {field for _, field, _ in some}}
+        return frozenset(key for key, field, numbers in some if there[field].isdisjoint(numbers))
+
+    def _numbers(self, field: str) -> frozenset[int]:
+        """The numbers that there are in a field of all rows; asked once of each tick."""
+        known = {id(held): (held, numbers) for held, numbers in self._there.get(field, ())}
+        found = [(held, known[id(held)][1] if id(held) in known else held.numbers(field)) for held in self._parts]
+        self._there[field] = found
+        return frozenset().union(*(numbers for _, numbers in found))
 
     def _follow(self, snapshot: ToolSnapshot, wanted: Filter | None) -> bool:
         """Let go of ticks that are held no more, filter those that are new, and those that may have changed; did

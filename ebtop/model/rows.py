@@ -52,6 +52,20 @@ class Part:
         place = position - self.offsets[index]
         return self.tick.events[index][place : place + 1]
 
+    def numbers(self, field: str) -> frozenset[int]:
+        """The different numbers that a field of the matching events has."""
+        found: set[int] = set()
+        for batch, begin in zip(self.tick.events, self.offsets, strict=False):
+            if field in (batch.dtype.names or ()):
+                mine = slice(None) if self.order is None else self._within(begin, begin + len(batch)) - begin
+                found.update(np.unique(batch[field][mine]).tolist())
+        return frozenset(found)
+
+    def _within(self, begin: int, end: int) -> Positions:
+        """Of the positions of matching events those from `begin` to before `end`."""
+        order = self.positions()
+        return order[(order >= begin) & (order < end)]
+
     def nearest(self, position: int) -> int:
         """The row of that position; where it does not match, of the last match before it."""
         if self.order is None:

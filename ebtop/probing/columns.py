@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ebtop.attachpoint import PointKind
+from ebtop.probing.briefnames import brief_names
 from ebtop.probing.filter import LONGEST_TEXT
 from ebtop.probing.plan import RESULT, Form, Parameter, Plan
 from ebtop.probing.slots import NO_ADDRESS, TEXTS, Slot, slots, told
@@ -23,13 +25,20 @@ CUT = "…"
 LATENCY = Column("latency_ns", "LATENCY", Type.DURATION, "from entry to return", 8, rank=2)
 _WIDTHS = {Form.NUMBER: 8, Form.POINTER: 18, Form.TEXT: 24, Form.CHARS: 16, Form.LOCATED: 24}
 
+_WIDEST_NAME = 44
+_OF_ARGUMENTS = 1000
+"""The rank of the first string; of the first number it is twice, of the first address three times that."""
+
 _Source = tuple[Parameter, Slot]
 
 
 def probe_column(plan: Plan) -> Column:
-    """Which point it was."""
-    width = min(40, max((len(point.name) for point in plan.points), default=5))
-    return Column("probe", "PROBE", Type.TEXT, "the attach point", width, rank=3, derive=_names(plan))
+    """Which point it was. Of a single one the title tells it, too."""
+    known = brief_names(plan)
+    width = min(_WIDEST_NAME, max(map(len, known.values()), default=5))
+    rank = 3 if len(plan.points) > 1 else 20_000
+    return Column("probe", "PROBE", Type.TEXT, "the attach point", width, rank=rank, derive=_names(plan),
+                  brief=lambda name: known.get(name, name))  # fmt: skip
 
 
 def _names(plan: Plan) -> Derive:
@@ -42,23 +51,31 @@ def _names(plan: Plan) -> Derive:
 
 
 def arguments(plan: Plan) -> Iterator[Column]:
-    """A column for each argument of any point, in the order in which they come."""
+    """A column for each argument of any point: addresses, numbers, strings, and the first string at the end. The last
+    column has what room there is left, and always some."""
     found: dict[str, dict[int, _Source]] = {}
     for number, point in enumerate(plan.points):
         for parameter, slot in slots(told(point)):
             found.setdefault(parameter.key, {})[number] = (parameter, slot)
+    made: list[Column] = []
     of_kernel = all(point.kind is not PointKind.UPROBE for point in plan.points)
-    for key, sources in found.items():
-        yield _column(key, sources, failed=of_kernel and key in {"ret", RESULT})
+    for place, (key, sources) in enumerate(found.items()):
+        column = _column(key, sources, place, failed=of_kernel and key in {"ret", RESULT})
+        made.append(replace(column, only=("probe", frozenset(sources))) if len(sources) < len(plan.points) else column)
+    first = min((column.rank for column in made if column.rank < 2 * _OF_ARGUMENTS), default=0)
+    yield from sorted(made, key=lambda column: (-(column.rank // _OF_ARGUMENTS), column.rank == first))
 
 
-def _column(key: str, sources: dict[int, _Source], *, failed: bool) -> Column:
+def _column(key: str, sources: dict[int, _Source], place: int, *, failed: bool) -> Column:
+    """Where there is no room for all, addresses go first, then what is handed over last."""
     parameters = [parameter for parameter, _slot in sources.values()]
     types = ", ".join(dict.fromkeys(parameter.type for parameter in parameters))
     width = max(len(key), *(_WIDTHS[parameter.form] for parameter in parameters))
     numbers = all(parameter.form is Form.NUMBER for parameter in parameters)
     kind = Type.TEXT if not numbers else Type.RET if failed else Type.INT
-    return Column(key, key.upper(), kind, types, width, rank=4, derive=_derive(sources, as_text=not numbers),
+    order = 3 if all(p.form is Form.POINTER for p in parameters) else 2 if numbers else 1
+    rank = order * _OF_ARGUMENTS + place
+    return Column(key, key.upper(), kind, types, width, rank, derive=_derive(sources, as_text=not numbers),
                   shown=_shown(sources) if any(p.form in TEXTS for p in parameters) else None)  # fmt: skip
 
 

@@ -10,12 +10,15 @@ import numpy as np
 
 from ebtop import eventstack
 from ebtop.attachpoint import PointKind
+from ebtop.model.format import cut
 from ebtop.probing import columns, function, header, slots
+from ebtop.probing.briefnames import brief_names
 from ebtop.probing.plan import MOST_POINTS, Form, Mode, Parameter, Place, Plan, Planned, Sides, Site
 from ebtop.tool import Attach, Buckets, Column, Kind, Probe, Ring, Slot, Tool, Type, log_buckets
 
 _KEY = re.compile(r"[a-z]\w{0,63}", re.ASCII)
 _LONGEST_NAME = 4096
+_LONGEST_TITLED = 40
 _MOST_ARGUMENTS, _MOST_TEXTS = 32, 8
 _POWERS = 36
 """Of two, in ns: 69 s."""
@@ -63,8 +66,9 @@ def declared(static: Tool, plan: Plan) -> Tool:
     buckets = _buckets(plan)
     below = (buckets.count - 1) // 2 if int(buckets.low[0]) < 0 else 0
     defines = {**tool.defines, "BUCKETS": buckets.count - below, "BELOW_ZERO": below}
-    names = tuple(point.name for point in plan.points)
-    return replace(tool, buckets=buckets, histogram_map="found", histogram_parts=names, defines=defines)
+    names, known = tuple(point.name for point in plan.points), brief_names(plan)
+    return replace(tool, buckets=buckets, histogram_map="found", histogram_parts=names, defines=defines,
+                   brief_part=lambda name: known.get(name, name))  # fmt: skip
 
 
 def _of_events(tool: Tool, plan: Plan, common: Sequence[Column]) -> Tool:
@@ -92,8 +96,11 @@ def _title(plan: Plan) -> str:
 
 
 def _short(point: Planned) -> str:
-    """Without what it is of: the name alone."""
-    return point.target.partition(":")[2] or point.target
+    """Without what it is of, and without the types of its parameters: the name alone."""
+    path = point.sites[0].path if point.sites else ""
+    inside = point.target[len(path) + 1 :] if path and point.target.startswith(f"{path}:") else ""
+    name = inside or point.target.partition(":")[2] or point.target
+    return cut(name.partition("(")[0] or name, _LONGEST_TITLED)
 
 
 def _probes(plan: Plan) -> Iterator[Probe]:

@@ -36,7 +36,7 @@ TOOL = Tool(
         Column("ts", "TIME", Type.TIME, "when", 12, rank=2),
         Column("pid", "PID", Type.INT, "process", 7, rank=1),
         Column("tid", "TID", Type.INT, "thread", 7, hidden=True),
-        Column("uid", "USER", Type.USER, "user", 8, rank=6),
+        Column("uid", "USER", Type.USER, "user", 8, rank=10_000),
         Column("comm", "COMM", Type.TEXT, "name of the thread", 16, rank=2),
         Column("cgroup", "CGROUP", Type.TEXT, "control group", 24, hidden=True, derive=named("cgroup", "cgroup")),
     ),

@@ -15,6 +15,7 @@ from textual.screen import Screen
 from ebtop.config import Config, ConfigError
 from ebtop.model.copying import LONGEST, Copy
 from ebtop.model.format import nbytes
+from ebtop.probing.plan import Probing
 from ebtop.sanitise import sanitise
 from ebtop.source import Source
 from ebtop.tick import Notice
@@ -39,7 +40,8 @@ class Dashboard(App[None]):
     """Shows what a source says. It reads, asks and draws; it starts no capture itself.
 
     `first` is the pane to begin with; `notes` are shown in the header ("running as root"); `restart` gives a new
-    source after the first has ended. Raises ConfigError for keys or a theme that the config names and nobody knows.
+    source after the first has ended; `probing` is what to begin with of tools that are made by what is asked for.
+    Raises ConfigError for keys or a theme that the config names and nobody knows.
     """
 
     ENABLE_COMMAND_PALETTE = True
@@ -58,6 +60,7 @@ class Dashboard(App[None]):
         config: Config | None = None,
         restart: Callable[[], Source] | None = None,
         clock: Callable[[], int] = time.time_ns,
+        probing: Mapping[str, Probing] | None = None,
     ) -> None:
         super().__init__(driver_class=Terminal)
         if not tools:
@@ -70,7 +73,7 @@ class Dashboard(App[None]):
         self._notes, self._interval_s = tuple(notes), interval_s
         self._news: Refreshed | None = None
         self._panes = panes_class(tools, Panes)(tools, self._first, notes, interval_s)
-        self.reader = Reader(source, tools, self.post_message, self._config.history, clock)
+        self.reader = Reader(source, tools, self.post_message, self._config.history, clock, probing)
         self.register_theme(theme.QUIET)
         self.theme = self._chosen_theme()
         if self._config.keys:
@@ -123,7 +126,10 @@ class Dashboard(App[None]):
         self.reader.seen()
         self._news = message
         self._uppermost.refreshed(message)
+        told = {tool.state.reason for tool in message.snapshot.tools.values()}
         for notice in self._unread(message.snapshot.notices):
+            if notice.text in told:  # the pane says it, where it can be put right
+                continue
             self._say(notice.text, notice.error)
 
     @property
@@ -217,6 +223,9 @@ class Dashboard(App[None]):
 
 def bindings_by_scope(tools: Sequence[Tool], panes: type[Panes]) -> Mapping[str, Sequence[Binding]]:
     """All bindings that have an id, by the class they belong to."""
+    from ebtop.ui.picker import Picker
+    from ebtop.ui.pointbrowser import PointBrowser
+    from ebtop.ui.probingform import ProbingForm
     from ebtop.ui.process_page import page_class
     from ebtop.ui.process_view import ProcessView
     from ebtop.ui.sheet import Sheet
@@ -232,6 +241,9 @@ def bindings_by_scope(tools: Sequence[Tool], panes: type[Panes]) -> Mapping[str,
         FilterBar,
         Choose,
         SaveAs,
+        PointBrowser,
+        ProbingForm,
+        Picker,
         Help,
     ]
     return {cls.__name__: [b for b in _bindings(cls) if b.id] for cls in classes}

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
+from ebtop.model.format import cut
+
 GUTTER = 2
 """Columns left of the first cell, for the cursor's mark."""
 
@@ -24,7 +26,8 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A column of a table. `mark` is drawn behind the title; higher ranks go first when there is no room."""
+    """A column of a table. `mark` is drawn behind the title; higher ranks go first when there is no room. Of texts that
+    are too long `middle` leaves beginning and end."""
 
     key: str
     title: str
@@ -32,6 +35,7 @@ class Heading:
     rank: int = 5
     right: bool = False
     mark: str = ""
+    middle: bool = False
 
     @property
     def least(self) -> int:
@@ -56,10 +60,12 @@ def fitting(
     return [(h, h.least) for h in left[:-1]] + [(left[-1], rest)] if left else []
 
 
-def padded(text: str, width: int, right: bool) -> str:
-    """Exactly `width` cells; what is cut ends in an ellipsis. Wide characters count as two."""
+def padded(text: str, width: int, right: bool, middle: bool = False) -> str:
+    """Exactly `width` cells; what is cut ends in an ellipsis, or has one in its middle. Wide characters count as 2."""
     plain = text.isascii()  # then each takes one cell: what is sanitised has no control characters
     size = len(text) if plain else cell_len(text)
+    if size > width and middle and plain:
+        return cut(text, width)
     if size > width:
         kept = width - 1 if width > 1 else width
         return (text[:kept] if plain else set_cell_size(text, kept)) + "…"[: width - kept]

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.widget import Widget
 
 from ebtop.countrow import ROW
-from ebtop.model.format import count, counted
+from ebtop.model.format import brief, count, counted
 from ebtop.model.snapshot import ToolSnapshot
 from ebtop.sanitise import sanitise
 from ebtop.tool import Tool, values
@@ -21,11 +21,12 @@ from ebtop.ui.view import ToolView
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One thing that is counted: its name as the tool's columns have it, how often it was in all ticks held, and a
-    second in the last."""
+    """One thing that is counted: its name as the tool's columns have it and in fewer words, how often it was in all
+    ticks held, and a second in the last."""
 
     key: int
     name: str
+    brief: str
     total: int
     rate: float
 
@@ -42,9 +43,10 @@ def counts(snapshot: ToolSnapshot) -> tuple[Counted, ...]:
     now = dict(last.rows[["probe", "count"]].tolist()) if last is not None and last.rows is not None else {}
     seconds = max((last.end - last.start) / 1e9, 1e-9) if last is not None else 1.0
     rows = np.array([(key, 0, total) for key, total in totals.most_common()], ROW)
-    names = values(snapshot.tool.columns[0], rows, snapshot.names)
+    column = snapshot.tool.columns[0]
+    names = values(column, rows, snapshot.names)
     return tuple(
-        Counted(key, sanitise(str(name)), total, now.get(key, 0) / seconds)
+        Counted(key, sanitise(str(name)), brief(column, name), total, now.get(key, 0) / seconds)
         for (key, total), name in zip(totals.most_common(), names, strict=True)
     )
 
@@ -60,7 +62,7 @@ class CountRows:
         self.headings: Sequence[Heading] = (
             Heading("total", "COUNT", 12, 1, right=True, mark="▾"),
             Heading("rate", "/S", 9, 2, right=True),
-            Heading("name", title, 30, 0),
+            Heading("name", title, 30, 0, middle=True),
         )
 
     def __len__(self) -> int:
@@ -77,7 +79,7 @@ class CountRows:
     def cells(self, row: int, keys: Sequence[str]) -> Sequence[Cell]:
         """The cells of those columns."""
         one = self.rows[row]
-        cells = {"total": Cell(count(one.total)), "rate": Cell(counted(one.rate)), "name": Cell(one.name)}
+        cells = {"total": Cell(count(one.total)), "rate": Cell(counted(one.rate)), "name": Cell(one.brief)}
         return [cells[key] for key in keys]
 
 

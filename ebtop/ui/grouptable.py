@@ -1,4 +1,4 @@
-"""The rows of the table of processes or cgroups beside a histogram."""
+"""The rows of the table of processes, cgroups or attach points beside a histogram."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from ebtop.ui.heatmap import amount
 
 SORTS = ("p99", "count", "p50", "max", "name")
 """What the groups can be sorted by, in the order of the sort key."""
+
+_TITLES = {By.ALL: "", By.PID: "COMM", By.CGROUP: "CGROUP", By.PART: "PROBE"}
 
 
 def ordered(groups: Sequence[Group], sort: str, reverse: bool) -> tuple[Group, ...]:
@@ -40,7 +42,7 @@ class GroupRows:
             for rank, (key, title, width) in enumerate(titles, 2)
         ]
         pid = [Heading("pid", "PID", 8, 1, right=True)] if by is By.PID else []
-        name = Heading("name", "COMM" if by is By.PID else "CGROUP", 20, 0, mark=mark if sort == "name" else "")
+        name = Heading("name", _TITLES[by], 20, 0, mark=mark if sort == "name" else "", middle=by is By.PART)
         self.headings: Sequence[Heading] = [*numbers, *pid, name]
 
     def __len__(self) -> int:
@@ -51,7 +53,7 @@ class GroupRows:
         return self._groups[row]
 
     def key(self, row: int) -> Hashable:
-        """The pid or the cgroup's id."""
+        """The pid, the cgroup's id or the number of an attach point."""
         return self._groups[row].key
 
     def find(self, key: Hashable) -> int | None:

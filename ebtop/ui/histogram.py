@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -40,7 +40,8 @@ _BESIDE = 100
 
 _PANEL = 24
 _WAITERS = 8
-_BY = {By.ALL: "the whole system", By.PID: "process", By.CGROUP: "control group"}
+_BY = {By.ALL: "the whole system", By.PID: "process", By.CGROUP: "control group", By.PART: "attach point"}
+_SEVERAL = {By.PID: "processes", By.CGROUP: "control groups", By.PART: "attach points"}
 _SORT_HELP = {
     "p99": "the time that one in a hundred is above",
     "count": "how many",
@@ -90,11 +91,12 @@ class HistogramView(ToolView, can_focus=False):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("b", "by", "By", id="histogram.by", tooltip="The whole system, by process, or by control group"),
+        Binding("b", "by", "By", id="histogram.by",
+                tooltip="The whole system, by attach point if there are several, by process, or by control group"),
         Binding("w", "window", "Window", id="histogram.window", tooltip="Last second, last minute, or all held"),
         Binding("s", "sort", "Sort", id="histogram.sort", tooltip="Sort the processes or control groups"),
         Binding("r", "reverse", "Reverse", id="histogram.reverse", tooltip="Turn the order round", show=False),
-    ]
+    ]  # fmt: skip
     help_text = (
         "Bars and heat map share the scale at the left, the slowest on top; each row begins at the value beside it. "
         "The bars are those of the window (w: last second, last minute, all held); p50, p90 and p99 stand at the rows "
@@ -103,13 +105,16 @@ class HistogramView(ToolView, can_focus=False):
         "The heat map has a column per tick, the newest at the right; the higher and brighter a cell, the more there "
         "were (each step is about a doubling or two). With all held, several ticks share a column, as said below it.\n"
         "Arrows or the mouse choose a cell: which second, which latency, how many, and which processes waited then.\n"
-        "b goes from the whole system to processes and control groups: the table's cursor picks whose bars and map "
-        "are shown; Enter moves the keyboard to the map, Esc back."
+        "b goes from the whole system to attach points, processes and control groups: the table's cursor picks whose "
+        "bars and map are shown; Enter moves the keyboard to the map, Esc back."
     )
 
     def __init__(self, tool: Tool) -> None:
         super().__init__(tool)
         self.wanted: object | None = Sought()
+        if len(tool.histogram_parts) > 1:  # what several do, added up, is seldom asked for
+            self.wanted = Sought(by=By.PART)
+            self.add_class("-groups")
         self._buckets = tool.buckets or log_buckets("", 1, 1)
         self._reader = LatencyReader(self._buckets)
         self._prepared: _Prepared | None = None
@@ -145,6 +150,8 @@ class HistogramView(ToolView, can_focus=False):
         """Add up the window for whom is chosen, and rank the groups."""
         sought = wanted if isinstance(wanted, Sought) else Sought()
         found = self._reader.read(snapshot.ticks, sought.window, sought.by, sought.chosen)
+        if sought.by is By.PART and self.tool.brief_part is not None:
+            found = _briefly(found, self.tool.brief_part)
         groups = ordered(found.groups, sought.sort, sought.reverse)
         rows = GroupRows(groups, sought.by, self._buckets, sought.sort, sought.reverse)
         window = tuple(within(sought.window, snapshot.ticks))
@@ -185,7 +192,7 @@ class HistogramView(ToolView, can_focus=False):
         ]
         if prepared is not None and sought.by is not By.ALL:
             groups = len(prepared.rows)
-            parts.append(f"{count(groups)} {'processes' if sought.by is By.PID else 'control groups'}")
+            parts.append(f"{count(groups)} {_SEVERAL[sought.by]}")
             chosen = prepared.found.chosen
             parts.append(f"shown: {_called(sought.by, chosen.key, chosen.label)}" if chosen else "none chosen")
         self.query_one(".histogram--facts", Static).update(Content(" · ".join(parts)))
@@ -280,7 +287,9 @@ class HistogramView(ToolView, can_focus=False):
 
     def action_by(self) -> None:
         """The next way to tell them apart."""
-        self.by(self.sought.by.next)
+        parts = [By.PART] if len(self.tool.histogram_parts) > 1 and not self.narrow else []
+        ways = [By.ALL, *parts, By.PID, By.CGROUP]
+        self.by(ways[(ways.index(self.sought.by) + 1) % len(ways)])
 
     def action_window(self) -> None:
         """Of a longer or a shorter time."""
@@ -333,6 +342,13 @@ class HistogramView(ToolView, can_focus=False):
 def _called(by: By, key: int, label: str) -> str:
     name = sanitise(label)
     return f"{name} {key}" if by is By.PID else name or str(key)
+
+
+def _briefly(found: Latency, write: Callable[[str], str]) -> Latency:
+    """With labels in fewer words."""
+    groups = tuple(replace(group, label=write(group.label)) for group in found.groups)
+    chosen = found.chosen and replace(found.chosen, label=write(found.chosen.label))
+    return replace(found, groups=groups, chosen=chosen)
 
 
 def _fitting(names: Sequence[str], width: int) -> str:

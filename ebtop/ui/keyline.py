@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
@@ -10,7 +12,7 @@ from textual.binding import Binding
 
 from ebtop.ui.line import Line
 
-_PLACES = {"restart": -1, "leave": -1, "copy": 1, "pause": 1, "export": 1, "help": 2, "app.quit": 2}
+_PLACES = {"restart": -1, "leave": -1, "copy": 1, "pause": 1, "export": 1, "attach": 1, "help": 2, "app.quit": 2}
 
 
 class KeyLine(Line):
@@ -23,6 +25,13 @@ class KeyLine(Line):
     def __init__(self) -> None:
         super().__init__(id="keyline")
         self._keys: list[tuple[str, str, str, bool]] = []
+        self._first: frozenset[str] = frozenset()
+
+    def put_first(self, actions: Collection[str]) -> None:
+        """What these do is what the pane is for."""
+        if self._first != frozenset(actions):
+            self._first = frozenset(actions)
+            self.read_keys()
 
     def on_mount(self) -> None:
         """Follow what has the keyboard."""
@@ -39,7 +48,7 @@ class KeyLine(Line):
                 found[binding.action] = (shown, binding.description, binding.key, active.enabled)
         # What is rarely offered stands first; help and quit at the end, where they stay when others find no room.
         keys = list(found.items())
-        keys.sort(key=lambda item: _PLACES.get(item[0], 0))
+        keys.sort(key=lambda item: -1 if item[0] in self._first else _PLACES.get(item[0], 0))
         self._keys = [value for _, value in keys]
         self.changed()
 

@@ -45,7 +45,7 @@ def parts(snapshot: ToolSnapshot, key: str, gone: str | None) -> list[list[Part]
     lost = sum(snapshot.lost.values())
     end.append(Part(f"lost {count(lost)} ▲" if lost else "lost 0", "warn" if lost else "dim"))
     long, short = probe_names(state.probes), probe_names(state.probes, short=True)
-    brief = re.split("[:,]", tool.title)[0]
+    brief = re.split("[:,] ", tool.title)[0]
     return [
         [head, Part(title, rank=title_rank), Part(probes, "dim", 9), *end]
         for title, probes, title_rank in (

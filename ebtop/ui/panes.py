@@ -18,8 +18,8 @@ from ebtop.model.snapshot import Snapshot, ToolSnapshot
 from ebtop.tick import Focus, Resolve, SetFocus
 from ebtop.tool import Tool
 from ebtop.ui import views
+from ebtop.ui.attaching import Attaching
 from ebtop.ui.details import Details
-from ebtop.ui.drilldown import DrillDown
 from ebtop.ui.header import Header
 from ebtop.ui.help import Help, help_text
 from ebtop.ui.keyline import KeyLine
@@ -47,7 +47,7 @@ class _Views(Still, Container):
     """Where the views of the panes are."""
 
 
-class Panes(Still, Saving, DrillDown):
+class Panes(Still, Saving, Attaching):
     """The dashboard's one screen; help and choices lie on top of it."""
 
     TITLE = "ebtop"
@@ -159,6 +159,10 @@ class Panes(Still, Saving, DrillDown):
 
     def uncovered(self) -> None:
         """What lay over this screen has gone: go on with what it showed."""
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Have what is shown prepared anew."""
         if (view := self.view) is not None:
             self.reader.look(view, view.wanted)
 
@@ -201,6 +205,7 @@ class Panes(Still, Saving, DrillDown):
         self._frozen = news.frozen
         self.query_one(Header).show(news.snapshot, news.frozen.time if news.frozen else None)
         self._draw_frame()
+        self.answered(news.snapshot)
         shown, view = news.shown, self.view
         if view is not None and view.tool is not self._tool(self.current):
             self.call_later(self._present, self.current)
@@ -208,7 +213,9 @@ class Panes(Still, Saving, DrillDown):
         if shown is None or view is None or shown.view is not view:
             return
         self.took(shown)
-        alone = self.query_one(Trouble).show(shown.snapshot, shown.error, news.snapshot.gone is not None)
+        alone = self.query_one(Trouble).show(
+            shown.snapshot, shown.error, news.snapshot.gone is not None, self.instead(shown.snapshot)
+        )
         self.query_one("#views").set_class(alone, "-hidden")
         if not alone and self.focused is None:  # what is hidden cannot have the keyboard
             view.keyboard_target().focus()
@@ -228,6 +235,7 @@ class Panes(Still, Saving, DrillDown):
 
     def _draw_frame(self) -> None:
         self.query_one(Tabs).show(self.current, self._snapshot)
+        self.query_one(KeyLine).put_first({"attach", "detach"} if self.is_chosen_tool else ())
         if self._snapshot is not None and (pane := self.pane) is not None:
             self.query_one(PaneLine).show(pane, self._keys[self.current], self._snapshot.gone)
             if playback := self._snapshot.playback:
@@ -253,6 +261,8 @@ class Panes(Still, Saving, DrillDown):
             return self.can_go_on
         if action == "speed":
             return self.reader.is_recorded
+        if action == "detach":
+            return self.can_detach
         return self._was_gone and self.dashboard.can_restart if action == "restart" else True
 
     def on_resize(self, event: events.Resize) -> None:

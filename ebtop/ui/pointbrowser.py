@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from rich.text import Text
 from textual import on
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -22,6 +23,9 @@ from ebtop.tick import FoundPoints
 _SETTLE_S = 0.15
 """A pattern is asked for when no key was typed for so long."""
 
+_AT_FIRST = "tracepoint:*"
+"""What is listed before anything is typed: the most stable kind. All kinds at once take capture a while."""
+
 _ALL = "all"
 _HINT = "Down to the list, Space marks several, Enter takes them, Esc leaves"
 _PLACEHOLDER = "tcp connect    tracepoint:syscalls:*open*    uprobe:FILE:*name*    usdt:FILE:*"
@@ -29,7 +33,8 @@ _PLACEHOLDER = "tcp connect    tracepoint:syscalls:*open*    uprobe:FILE:*name* 
 
 class PointBrowser(ModalScreen[tuple[str, ...] | None]):
     """Gives the attach points that were chosen, or a pattern of many, None after Esc. `ask` takes a pattern; answers
-    come by `refreshed`."""
+    come by `refreshed`. `present` are those that are chosen already: others are marked beside them, or taken instead.
+    """
 
     DEFAULT_CSS = """
     PointBrowser { align: center middle; background: $background 50%; }
@@ -50,14 +55,17 @@ class PointBrowser(ModalScreen[tuple[str, ...] | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Back", id="points.back"),
         Binding("space", "mark", "Mark", id="points.mark"),
-        Binding("down", "enter_list", show=False, id="points.list"),
+        Binding("down", "enter_list", show=False, priority=True, id="points.list"),
+        Binding("enter", "take", "Take", priority=True, id="points.take"),
     ]
 
-    def __init__(self, ask: Callable[[str], object], pattern: str = "") -> None:
+    def __init__(self, ask: Callable[[str], object], pattern: str = "", present: Sequence[str] = ()) -> None:
         super().__init__()
-        self._ask, self._pattern = ask, pattern
+        self.described: dict[str, tuple[Point, ...]] = {}  # what is known of what is marked and taken
+        self._ask, self._pattern, self._present = ask, pattern, tuple(present)
         self._found = FoundPoints("", 0)
         self._marked: list[str] = []
+        self._hurried = False  # Enter was pressed before what was typed had been looked up
         self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -70,7 +78,9 @@ class PointBrowser(ModalScreen[tuple[str, ...] | None]):
                 yield OptionList()
                 with VerticalScroll(can_focus=False):
                     yield Static(id="point-about")
-            yield Static(_HINT, id="point-hint")
+            yield Static(
+                f"Space adds to the {len(self._present)} chosen; {_HINT}" if self._present else _HINT, id="point-hint"
+            )
 
     def on_mount(self) -> None:
         """Ask for what there is."""
@@ -83,7 +93,16 @@ class PointBrowser(ModalScreen[tuple[str, ...] | None]):
 
     @property
     def _wanted(self) -> str:
-        return self.query_one(Input).value.strip() or "*"
+        return self._typed_line or _AT_FIRST
+
+    @property
+    def _typed_line(self) -> str:
+        return self.query_one(Input).value.strip()
+
+    @property
+    def _typing(self) -> bool:
+        """Asked of the screen: the line itself is told a little later that the keyboard is no longer its."""
+        return self.focused is self.query_one(Input)
 
     @property
     def _list(self) -> OptionList:
@@ -95,17 +114,22 @@ class PointBrowser(ModalScreen[tuple[str, ...] | None]):
         if self._timer is not None:
             self._timer.stop()
         self._timer = self.set_timer(_SETTLE_S, lambda: self._ask(self._wanted))
+        self._hurried = False
 
     def refreshed(self, found: FoundPoints | None) -> None:
         """An answer, perhaps that of a pattern that is typed over."""
         if found is not None and found is not self._found and found.pattern == self._wanted:
             self._found = found
             self._show()
+            if self._hurried and len(found.points) == 1:
+                self._take()
+            self._hurried = False
 
     def _show(self) -> None:
         found = self._found
         shown = f", the first {len(found.points)} of them here" if len(found.points) < found.total else ""
-        self.query_one("#point-count", Static).update(sanitise(found.problem) or f"{found.total:,} match{shown}")
+        what = "match" if self._typed_line else "tracepoints; what is typed is looked for in every kind"
+        self.query_one("#point-count", Static).update(sanitise(found.problem) or f"{found.total:,} {what}{shown}")
         rows = [Option(self._line(point), id=str(number)) for number, point in enumerate(found.points)]
         if self._is_glob and any(not point.refusal for point in found.points):
             rows.insert(0, Option(Text(f"  all {found.total:,} of them"), id=_ALL))
@@ -115,11 +139,12 @@ class PointBrowser(ModalScreen[tuple[str, ...] | None]):
 
     @property
     def _is_glob(self) -> bool:
-        return ":" in self._found.pattern and "*" in self._found.pattern
+        pattern = self._found.pattern
+        return ":" in pattern and "*" in pattern and bool(self._typed_line)
 
     def _line(self, point: Point) -> Text:
         style = "dim" if point.refusal else ""
-        line = Text("• " if str(point) in self._marked else "  ", style=style)
+        line = Text("• " if str(point) in (self._marked or self._present) else "  ", style=style)
         line.append(f"{point.kind.value}:", "dim").append(sanitise(point.target))
         return line.append("  cannot be attached" if point.refusal else "")
 
@@ -134,34 +159,50 @@ class PointBrowser(ModalScreen[tuple[str, ...] | None]):
         self.query_one("#point-about", Static).update(about(point) if point else "")
 
     def action_enter_list(self) -> None:
-        """From the line into what was found."""
-        self._list.focus()
+        """From the line into what was found: at once, what is typed next is meant for the list."""
+        if not self._typing:
+            raise SkipAction
+        self.set_focus(self._list)
 
     def action_mark(self) -> None:
         """The one under the cursor, or no longer."""
         point, place = self._under_cursor(), self._list.highlighted
         if point is None or place is None or point.refusal:
             return
+        self._marked = self._marked or list(self._present)
         (self._marked.remove if str(point) in self._marked else self._marked.append)(str(point))
+        self.described[str(point)] = (point,)
         self._list.replace_option_prompt_at_index(place, self._line(point))
         marked = f"{len(self._marked)} marked; " if self._marked else ""
         self.query_one("#point-hint", Static).update(f"{marked}{_HINT}")
         self._list.action_cursor_down()
 
-    @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.action_enter_list()
+    def action_take(self) -> None:
+        """In the line, go to the list; in the list, take what is chosen, as soon as it is that of the line."""
+        if self._typing:
+            self.action_enter_list()
+        elif self._marked or self._found.pattern == self._wanted:
+            self._take()
+        else:
+            self._hurried = True
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         event.stop()
+        self.action_take()
+
+    def _take(self) -> None:
         point = self._under_cursor()
         if self._marked:
             self.dismiss(tuple(self._marked))
+        elif not self._found.points:
+            return
         elif point is None:
-            self.dismiss((spelt(self._found.pattern),))
+            pattern = spelt(self._found.pattern)
+            self.described[pattern] = self._found.points
+            self.dismiss((pattern,))
         elif not point.refusal:
+            self.described[str(point)] = (point,)
             self.dismiss((str(point),))
 
 

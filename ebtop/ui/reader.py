@@ -9,17 +9,32 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from textual.message import Message as ScreenMessage
 
+from ebtop.attachpoint import Point
 from ebtop.memory import Trimmer
 from ebtop.model.history import DEFAULT_BUDGET, History
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
+from ebtop.probing.plan import Plan, Probing
 from ebtop.source import Playable, Source
-from ebtop.tick import Command, Focus, Gone, Load, Message, Past, Phase, SetFocus, TakeStacks, ToolState
+from ebtop.tick import (
+    Command,
+    Focus,
+    FoundPoints,
+    Gone,
+    Load,
+    Message,
+    Past,
+    Phase,
+    SetFocus,
+    TakeStacks,
+    ToolState,
+    Unload,
+)
 from ebtop.tool import Tool
 from ebtop.ui.cost import OwnCost
 
@@ -31,6 +46,9 @@ STARTING_S, SOON_S = 3.0, 0.1
 
 _GATHER_S = 0.03
 """Ticks of several tools come close together: wait so long for the rest of them."""
+
+_ANSWERS = (Past, FoundPoints, Plan, ToolState)
+"""What comes because the user asked for something, who is not to wait."""
 
 _AHEAD = 64
 """So many messages may wait for the history; then the source has to wait."""
@@ -121,7 +139,12 @@ class Reader:
         post: Callable[[Refreshed], object],
         budget: int = DEFAULT_BUDGET,
         clock: Callable[[], int] = time.time_ns,
+        probing: Mapping[str, Probing] | None = None,
     ) -> None:
+        """`probing` is what to begin with of tools that are made by what is asked for."""
+        self.asked = dict(probing or {})  # of such tools: what was asked for last, whether it runs or not
+        self.described: dict[str, Sequence[Point]] = {}  # what is known of points, by how they are asked for
+        self._wanted = set(self.asked)  # those of them that are to run
         self.at: int | None = None  # the moment that is looked at, None for now; the screen's
         self._source = source
         self._recorded = source if isinstance(source, Playable) else None
@@ -208,6 +231,18 @@ class Reader:
         on = self._stacks[state.tool] = not self._stacks.get(state.tool, state.stacks)
         self._source.send(TakeStacks(state.tool, on))
 
+    def probe(self, tool: str, asked: Probing) -> None:
+        """Have a tool made of what is asked for, in place of what it is."""
+        self.asked[tool] = asked
+        self._wanted.add(tool)
+        self._source.send(Unload(tool))
+        self._source.send(Load(tool, probing=asked))
+
+    def unload(self, tool: str) -> None:
+        """Have a tool's probes taken away; what it told stays."""
+        self._wanted.discard(tool)
+        self._source.send(Unload(tool))
+
     def restart(self, source: Source, first: str) -> None:
         """Go on with another source; what is held stays."""
         self._source, self._started = source, time.monotonic()
@@ -229,7 +264,8 @@ class Reader:
     def _attach(self, source: Source, first: str) -> None:
         threading.Thread(target=self._pump, args=(source,), name="read", daemon=True).start()
         for tool in sorted(self._tools, key=lambda t: t.name != first):
-            source.send(Load(tool.name))
+            if tool.make is None or tool.name in self._wanted or self._recorded is not None:
+                source.send(Load(tool.name, probing=self.asked.get(tool.name)))
 
     def _pump(self, source: Source) -> None:
         try:
@@ -261,9 +297,7 @@ class Reader:
                 return
             if self._take(item):
                 now = time.monotonic()
-                news = isinstance(item, _From) and not isinstance(
-                    item.message, Past
-                )  # else the user asked, and is not to wait
+                news = isinstance(item, _From) and not isinstance(item.message, _ANSWERS)
                 pause = SOON_S if now - self._started < STARTING_S else REFRESH_S
                 earliest = max(self._posted + pause, now + _GATHER_S) if news else now
                 due = earliest if due is None else min(due, earliest)

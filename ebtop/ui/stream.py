@@ -78,7 +78,7 @@ class StreamView(ToolView, can_focus=False):
     def __init__(self, tool: Tool) -> None:
         super().__init__(tool)
         self._asked = StreamQuery(tool)  # the reader's; see ToolView
-        self._prepared: tuple[Query, Rows | Top] | None = None  # the reader's, too
+        self._prepared: tuple[Query, Rows | Top, frozenset[str]] | None = None  # the reader's, too
         self.wanted: object | None = Query()
         self._found: Rows | Top | None = None
         self._table = Table()
@@ -102,7 +102,7 @@ class StreamView(ToolView, can_focus=False):
         query = cast("Query", wanted)
         found = self._asked.run(snapshot, query)
         if self._prepared is None or self._prepared[1] is not found:
-            self._prepared = query, found
+            self._prepared = query, found, self._asked.absent()
         return self._prepared
 
     def show(self, snapshot: ToolSnapshot, result: object | None) -> None:
@@ -110,11 +110,14 @@ class StreamView(ToolView, can_focus=False):
         self._taken = snapshot.state.stacks
         if result is None:
             return
-        query, found = cast("tuple[Query, Rows | Top]", result)
+        query, found, absent = cast("tuple[Query, Rows | Top, frozenset[str]]", result)
         self._found = found
         top = isinstance(found, Top)
         model: Model
-        model = TopModel(self.tool, found, query) if isinstance(found, Top) else StreamModel(self.tool, found, query)
+        if isinstance(found, Top):
+            model = TopModel(self.tool, found, query)
+        else:
+            model = StreamModel(self.tool, found, query, absent)
         fresh = self._fresh or isinstance(self._table.model, TopModel) is not top
         self._fresh = False
         self._table.keep_heading = query.top_by if query.group else query.sort

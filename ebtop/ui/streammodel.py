@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import replace
 
-from ebtop.model.format import NOTHING, RIGHT_ALIGNED, cell, count, duration
+from ebtop.model.format import NOTHING, RIGHT_ALIGNED, brief, count, duration
 from ebtop.model.query import Query
 from ebtop.model.rows import RowId, Rows
 from ebtop.model.top import Top
@@ -33,9 +34,9 @@ def tone(column: Column, value: Value) -> str:
 
 
 class StreamModel:
-    """Events, one a row."""
+    """Events, one a row. Columns that are `absent` have nothing to say of any of them."""
 
-    def __init__(self, tool: Tool, rows: Rows, query: Query) -> None:
+    def __init__(self, tool: Tool, rows: Rows, query: Query, absent: Collection[str] = ()) -> None:
         self.rows = rows
         self.live_at_top = bool(query.sort) or query.descending
         self.columns = {c.key: c for c in tool.columns}
@@ -47,9 +48,10 @@ class StreamModel:
                 c.rank,
                 c.type in RIGHT_ALIGNED,
                 mark(query.descending) if c.key == query.sort else "",
+                middle=c.brief is not None,
             )
             for c in tool.columns
-            if not c.hidden
+            if not c.hidden and c.key not in absent
         ]
 
     def __len__(self) -> int:
@@ -70,7 +72,7 @@ class StreamModel:
         for key in keys:
             column = self.columns[key]
             value = None if batch is None else shown(column, batch, self.rows.names)[0]
-            found.append(Cell(cell(column, value), tone(column, value)))
+            found.append(Cell(brief(column, value), tone(column, value)))
         return found
 
     @property
@@ -101,11 +103,9 @@ class TopModel:
             *([Heading("total", "TOTAL", 8, 4, right=True)] if timed else []),
             *([Heading("mean", "MEAN", 8, 3, right=True)] if timed else []),
             *([Heading("max", "MAX", 8, 3, right=True)] if timed else []),
-            Heading("value", top.column.title, max(top.column.width, 16), 1),
+            Heading("value", top.column.title, max(top.column.width, 16), 1, middle=top.column.brief is not None),
         ]
-        self.headings = [
-            Heading(h.key, h.title, h.width, h.rank, h.right, arrow if h.key == query.top_by else "") for h in shown
-        ]
+        self.headings = [replace(h, mark=arrow) if h.key == query.top_by else h for h in shown]
 
     def __len__(self) -> int:
         return len(self.top)
@@ -126,7 +126,7 @@ class TopModel:
         counted, place = self.top.counted, self.top.place(row)
         if key == "value":
             value = self.top.value(row)
-            return Cell(cell(self.top.column, value), tone(self.top.column, value))
+            return Cell(brief(self.top.column, value), tone(self.top.column, value))
         if key == "rate":
             return Cell(f"{count(float(counted.count[place]) / self.top.span_s)}/s")
         number = float(getattr(counted, key)[place])

@@ -345,7 +345,7 @@ class Table(Still, ScrollView, can_focus=True):
             if tone is not style:
                 segments.append(Segment(text, style))
                 text, style = "", tone
-            text += padded(cell.text, width, heading.right)
+            text += padded(cell.text, width, heading.right, heading.middle)
             if style is not base:
                 segments.append(Segment(text, style))
                 text, style = "", base

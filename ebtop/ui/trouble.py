@@ -14,11 +14,14 @@ from ebtop.tick import Phase
 _FAILED = "×"
 
 
-def explained(snapshot: ToolSnapshot, error: str = "", gone: bool = False) -> Text | None:
-    """The text, or None when the view has something to show and nothing is wrong."""
+def explained(snapshot: ToolSnapshot, error: str = "", gone: bool = False, instead: Text | None = None) -> Text | None:
+    """The text, or None when the view has something to show and nothing is wrong. `instead` is what the pane has to say
+    while capture runs."""
     state = snapshot.state
     if error:
         return Text(f"{_FAILED} this view failed: {sanitise(error)}")
+    if instead is not None and not gone:
+        return instead
     if state.phase is Phase.FAILED:
         return _failed(snapshot)
     if snapshot.ticks:
@@ -64,9 +67,9 @@ class Trouble(Static):
         super().__init__(id="trouble")
         self._said: Text | None = None
 
-    def show(self, snapshot: ToolSnapshot, error: str, gone: bool) -> bool:
+    def show(self, snapshot: ToolSnapshot, error: str, gone: bool, instead: Text | None = None) -> bool:
         """Say it; whether it stands alone, as there is nothing else to show."""
-        text = explained(snapshot, error, gone)
+        text = explained(snapshot, error, gone, instead)
         alone = text is not None and (bool(error) or not snapshot.ticks)
         self.set_class(alone, "-alone")
         if text is not None and text.plain.startswith(_FAILED):

@@ -36,7 +36,7 @@ async def test_all_tools_are_asked_for_and_the_shown_one_first():
         await filled(pilot)
         asked = [c.tool for c in source.commands if isinstance(c, Load)]
         assert asked[0] == CONNECTS.name
-        assert sorted(asked) == sorted(t.name for t in TOOLS)
+        assert sorted(asked) == sorted(t.name for t in TOOLS if t.make is None)
     assert source.closed
 
 
@@ -268,7 +268,7 @@ async def test_capture_that_ends_is_said_and_can_be_started_again():
         assert len(rows.model) == before
         await until(pilot, lambda: "start again" in lines(pilot)[-1])
         await pilot.press("R")
-        await until(pilot, lambda: sum(isinstance(c, Load) for c in second.commands) == len(TOOLS))
+        await until(pilot, lambda: sum(isinstance(c, Load) for c in second.commands) == len(TOOLS) - 1)
         await until(pilot, lambda: any(isinstance(c, SetFocus) for c in second.commands))
         second.say(synthetic.vitals(), synthetic.tick(OPENS, 9, 200))
         await until(pilot, lambda: len(rows.model) > before)
@@ -347,15 +347,15 @@ async def test_wide_characters_keep_columns_aligned():
 
 
 async def test_keys_can_be_rebound():
-    config = Config(keys={"app.pause": "p", f"pane.{EXECS.name}": "x", "stream.filter": "ctrl+f"})
+    config = Config(keys={"app.pause": "z", f"pane.{EXECS.name}": "v", "stream.filter": "ctrl+f"})
     async with dashboard(Scripted(started()), config=config).run_test(size=(120, 36)) as pilot:
         await filled(pilot)
-        await pilot.press("p")
+        await pilot.press("z")
         await until(pilot, lambda: "PAUSED" in lines(pilot)[0])
         await pilot.press("space")
         await pilot.pause(0.3)
         assert "PAUSED" in lines(pilot)[0]
-        await pilot.press("x")
+        await pilot.press("v")
         assert pilot.app.screen.current == EXECS.name
 
 

@@ -34,7 +34,8 @@ class Browsing:
         pilot.app.push_screen(self.screen, self.given.append)
         await until(pilot, lambda: self.asked)
         self.screen.refreshed(FoundPoints(self.asked[-1], len(points), points))
-        await until(pilot, lambda: f"{len(points)} match" in shown(pilot))
+        said = "match" if self.screen.query_one(Input).value else "tracepoints"
+        await until(pilot, lambda: f"{len(points)} {said}" in shown(pilot))
 
 
 def running(size=(120, 36)):
@@ -48,7 +49,7 @@ async def test_what_is_typed_is_asked_for_once_it_settles():
         await pilot.press(*"openat")
         await until(pilot, lambda: browsing.asked[1:] == ["openat"])
         browsing.screen.refreshed(FoundPoints("open", 1, (CONNECT,)))  # an answer of before
-        assert "3 match" in shown(pilot)
+        assert "3 tracepoints" in shown(pilot)
         browsing.screen.refreshed(FoundPoints("openat", 700, (OPENAT,)))
         await until(pilot, lambda: "700 match, the first 1 of them here" in shown(pilot))
 

@@ -73,7 +73,7 @@ def column(tool: Tool, key: str, batch: Batch) -> list[object]:
 def test_points_with_different_arguments_share_the_fields_of_a_record() -> None:
     tool = made()
     keys = [c.key for c in tool.columns]
-    assert keys == ["ts", "pid", "tid", "uid", "comm", "probe", "fd", "filename", "flags", "buf", "unread",
+    assert keys == ["ts", "pid", "tid", "uid", "comm", "probe", "buf", "fd", "flags", "filename", "unread",
                     "cgroup", "stack", "kstack"]  # fmt: skip
     batch = hits(tool)
     assert {"n0", "n1", "s0"} <= set(batch.dtype.names or ()) and "n2" not in (batch.dtype.names or ())
