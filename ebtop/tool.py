@@ -98,7 +98,8 @@ class Ring:
     role "events": rows of the tool's event stream (several rings are merged by `ts`); "rows": Tick.rows;
     "stacks": samples to be named; "event stacks": the stacks that events have the ids of; "execs": programs started,
     for naming both; "names:DOMAIN": what ids stand for; "threads": what threads that ended had done.
-    `cleared` says that the program itself zeroes what follows a string's end.
+    `cleared` says that the program itself zeroes what follows a string's end; `with_stacks`, that only programs that
+    walk stacks have it.
     """
 
     map: str
@@ -106,6 +107,7 @@ class Ring:
     size: int
     role: str = "events"
     cleared: bool = False
+    with_stacks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
