@@ -259,8 +259,8 @@ static __always_inline void tell_stack(void *ctx, struct walked *walk, u64 id, s
     out->code_end = walk->layout.code_end;
     void *mm = KREAD((void *)bpf_get_current_task(), task_struct, mm);
     out->program = KREAD(KREAD(KREAD(mm, mm_struct, exe_file), file, f_inode), inode, i_ino);
-    bpf_probe_read_kernel(out->kernel, sizeof(out->kernel), walk->kernel);
-    bpf_probe_read_kernel(out->stack, sizeof(out->stack), walk->copy);
+    read_kernel(out->kernel, sizeof(out->kernel), walk->kernel);
+    read_kernel(out->stack, sizeof(out->stack), walk->copy);
     out->user_size = bpf_get_stack(ctx, out->user, sizeof(out->user), USER_STACK | USER_BUILD_ID);
     stacks_submit(ctx, out);
     stacks_told.update(&id, &now); /* after it: who sees this can rely on the record being there */
