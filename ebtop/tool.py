@@ -207,8 +207,10 @@ def named(domain: str, field_: str) -> Derive:
     """A column whose values are the names of the ids in `field_`; None for an id that is not known."""
 
     def derive(batch: Batch, names: Names) -> Sequence[Value]:
-        known = names.get(domain, {})
-        return [known.get(key) for key in batch[field_].tolist()]
+        known, ids = names.get(domain, {}), batch[field_]
+        if len(ids) and bool((ids == ids[0]).all()):  # as in most batches
+            return [known.get(int(ids[0]))] * len(ids)
+        return list(map(known.get, ids.tolist()))
 
     return derive
 
