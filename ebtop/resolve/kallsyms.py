@@ -108,8 +108,8 @@ class KernelSymbols:
             return {}
         wanted = b"|".join(re.escape(name.encode()) for name in names)
         lines = re.finditer(rb" [tTwW] (" + wanted + rb")\n", data)
-        starts = {line[1].decode(): (int(data[line.start() - _DIGITS : line.start()], 16), line.end()) for line in lines}
-        return {name: (start, _next(data, at, start) - start) for name, (start, at) in starts.items() if start}
+        found = ((line[1].decode(), int(data[line.start() - _DIGITS : line.start()], 16), line.end()) for line in lines)
+        return {name: (start, _next(data, at, start) - start) for name, start, at in found if start}
 
     def _find(self, addresses: Sequence[int]) -> list[tuple[str, str]]:
         wanted = np.array([address & ((1 << 64) - 1) for address in addresses], dtype=np.uint64)
