@@ -64,8 +64,8 @@ static __always_inline bool owns(struct check *check) {
             return false;
         void *parent = KREAD(at, user_namespace, parent);
         if (parent == own) {
-            bpf_probe_read_kernel(&user, sizeof(user), KADDR(check->cred, cred, euid));
-            bpf_probe_read_kernel(&owner, sizeof(owner), KADDR(at, user_namespace, owner));
+            read_kernel(&user, sizeof(user), KADDR(check->cred, cred, euid));
+            read_kernel(&owner, sizeof(owner), KADDR(at, user_namespace, owner));
             return user == owner;
         }
         at = parent;
@@ -80,7 +80,7 @@ static __always_inline bool held(struct check *check, s32 ret) {
     u64 effective = 0;
     if (ret || check->cred != KREAD((void *)bpf_get_current_task(), task_struct, real_cred))
         return false;
-    bpf_probe_read_kernel(&effective, sizeof(effective), KADDR(check->cred, cred, cap_effective));
+    read_kernel(&effective, sizeof(effective), KADDR(check->cred, cred, cap_effective));
     return (effective >> (check->cap & 63) & 1) && !owns(check);
 }
 

@@ -111,7 +111,7 @@ BPF_HASH(running, u32, struct started, 65536);
             return 0;                                                                                                  \
         u32 length = size < limit ? size : limit;                                                                      \
         EMPTY(event);                                                                                                  \
-        bpf_probe_read_kernel_str(event->path, sizeof(event->path), filename);                                         \
+        read_kernel_str(event->path, sizeof(event->path), filename);                                                   \
         if (read_user(event->args, length, (void *)from) < 0) {                                              \
             COUNT(lost_read);                                                                                          \
             length = 0;                                                                                                \
@@ -209,7 +209,7 @@ int exec_done_raw(struct bpf_raw_tracepoint_args *ctx) {
     struct started start = {.ts = now};
     u64 stack_id = stack_before((u32)ctx->args[1]);
     char path[MEDIUM_PATH];
-    long path_size = bpf_probe_read_kernel_str(path, sizeof(path), filename);
+    long path_size = read_kernel_str(path, sizeof(path), filename);
 
     if (path_size < SHORT_PATH && size <= SHORT_ARGS)
         DONE(events, struct exec_event, SHORT_ARGS);

@@ -329,10 +329,10 @@ static __always_inline bool task_in_cgroup(struct focus_rule *rule, void *task) 
         return false;
 #if KHAS(cgroup, ancestors)
     void *above = 0;
-    bpf_probe_read_kernel(&above, sizeof(above), group + KOFFSET(cgroup, ancestors) + 8 * (u64)rule->cgroup_level);
+    read_kernel(&above, sizeof(above), group + KOFFSET(cgroup, ancestors) + 8 * (u64)rule->cgroup_level);
     id = KREAD(KREAD(above, cgroup, kn), kernfs_node, id);
 #elif KHAS(cgroup, ancestor_ids)
-    bpf_probe_read_kernel(&id, sizeof(id), group + KOFFSET(cgroup, ancestor_ids) + 8 * (u64)rule->cgroup_level);
+    read_kernel(&id, sizeof(id), group + KOFFSET(cgroup, ancestor_ids) + 8 * (u64)rule->cgroup_level);
 #endif
     return id == rule->cgroup;
 }

@@ -36,7 +36,7 @@ static __always_inline u64 user_word(u64 address, u32 size) {
 
 static __always_inline u64 kernel_word(void *address, u32 size) {
     u64 word = 0;
-    bpf_probe_read_kernel(&word, size, address);
+    read_kernel(&word, size, address);
     return word;
 }
 
@@ -51,19 +51,19 @@ static __always_inline long read_text(char *to, u64 from) {
     if (!from)
         return 0;
     if (from >> 63)
-        return bpf_probe_read_kernel_str(to, TEXT_READ, (void *)from);
+        return read_kernel_str(to, TEXT_READ, (void *)from);
     return read_user_str(to, TEXT_READ, (void *)from);
 }
 
 /* In a record: an array of so many bytes, which need not have a NUL. */
 static __always_inline long read_chars(char *to, void *from, u32 size) {
-    return bpf_probe_read_kernel_str(to, size < TEXT_READ ? size + 1 : TEXT_READ, from);
+    return read_kernel_str(to, size < TEXT_READ ? size + 1 : TEXT_READ, from);
 }
 
 /* At an offset in the record that stands in the record. */
 static __always_inline long read_located(char *to, void *record, u32 at) {
     u32 where = *(u32 *)(record + at);
-    return bpf_probe_read_kernel_str(to, TEXT_READ, record + (where & 0xffff));
+    return read_kernel_str(to, TEXT_READ, record + (where & 0xffff));
 }
 
 static __always_inline u32 text_state(long size) {

@@ -66,21 +66,29 @@ static __always_inline int runnable(void *task, bool typed) {
     return 0;
 }
 
+#ifdef WITH_wakeup_raw
 int wakeup_raw(struct bpf_raw_tracepoint_args *ctx) {
     return runnable((void *)ctx->args[0], false);
 }
+#endif
 
+#ifdef WITH_wakeup_btf
 int wakeup_btf(struct bpf_raw_tracepoint_args *ctx) {
     return runnable((void *)ctx->args[0], true);
 }
+#endif
 
+#ifdef WITH_wakeup_new_raw
 int wakeup_new_raw(struct bpf_raw_tracepoint_args *ctx) {
     return runnable((void *)ctx->args[0], false);
 }
+#endif
 
+#ifdef WITH_wakeup_new_btf
 int wakeup_new_btf(struct bpf_raw_tracepoint_args *ctx) {
     return runnable((void *)ctx->args[0], true);
 }
+#endif
 
 static __always_inline void count(struct waiting *slot, u64 now) {
     struct latency_key key = {.cgroup = slot->cgroup, .pid = slot->pid};
@@ -135,10 +143,14 @@ static __always_inline int switched(void *prev, void *next, bool typed) {
     return 0;
 }
 
+#ifdef WITH_switch_raw
 int switch_raw(struct bpf_raw_tracepoint_args *ctx) {
     return switched((void *)ctx->args[1], (void *)ctx->args[2], false);
 }
+#endif
 
+#ifdef WITH_switch_btf
 int switch_btf(struct bpf_raw_tracepoint_args *ctx) {
     return switched((void *)ctx->args[1], (void *)ctx->args[2], true);
 }
+#endif

@@ -137,7 +137,7 @@ static __always_inline void read_unix_peer(struct socket_event *event, void *sk)
     asm volatile("" : "+r"(size));
     *(u16 *)event->data = AF_UNIX;
     if (size <= UNIX_MOST && name)
-        bpf_probe_read_kernel(event->data, size, KADDR(name, unix_address, name));
+        read_kernel(event->data, size, KADDR(name, unix_address, name));
     event->size = size;
 #endif
 }
@@ -155,10 +155,10 @@ static __always_inline void read_peer(struct socket_event *event, void *sk) {
     *(u16 *)event->data = event->family;
     *(u16 *)(event->data + 2) = KREAD(sk, sock_common, skc_dport);
     if (event->family == AF_INET) {
-        bpf_probe_read_kernel(event->data + 4, 4, KADDR(sk, sock_common, skc_daddr));
+        read_kernel(event->data + 4, 4, KADDR(sk, sock_common, skc_daddr));
         event->size = 16;
     } else {
-        bpf_probe_read_kernel(event->data + 8, 16, KADDR(sk, sock_common, skc_v6_daddr));
+        read_kernel(event->data + 8, 16, KADDR(sk, sock_common, skc_v6_daddr));
         event->size = 28;
     }
 }
@@ -278,7 +278,7 @@ int enter_tracepoint(void *ctx) {
     if (!in_focus())
         return 0;
     call.op = op_of(*(int *)(ctx + RECORD_NUMBER));
-    bpf_probe_read_kernel(call.args, sizeof(call.args), ctx + RECORD_REST);
+    read_kernel(call.args, sizeof(call.args), ctx + RECORD_REST);
     entered(&call);
     return 0;
 }

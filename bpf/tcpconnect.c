@@ -64,11 +64,11 @@ static __always_inline void read_addresses(struct connect_event *event, void *sk
     event->sport = bpf_ntohs(KREAD(sk, inet_sock, inet_sport));
     __builtin_memset(event->saddr, 0, 32);
     if (event->family == AF_INET6) {
-        bpf_probe_read_kernel(event->saddr, 16, KADDR(sk, sock_common, skc_v6_rcv_saddr));
-        bpf_probe_read_kernel(event->daddr, 16, KADDR(sk, sock_common, skc_v6_daddr));
+        read_kernel(event->saddr, 16, KADDR(sk, sock_common, skc_v6_rcv_saddr));
+        read_kernel(event->daddr, 16, KADDR(sk, sock_common, skc_v6_daddr));
     } else {
-        bpf_probe_read_kernel(event->saddr, 4, KADDR(sk, sock_common, skc_rcv_saddr));
-        bpf_probe_read_kernel(event->daddr, 4, KADDR(sk, sock_common, skc_daddr));
+        read_kernel(event->saddr, 4, KADDR(sk, sock_common, skc_rcv_saddr));
+        read_kernel(event->daddr, 4, KADDR(sk, sock_common, skc_daddr));
     }
 }
 

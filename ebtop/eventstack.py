@@ -55,8 +55,8 @@ DOMAINS = tuple(column.key for column in COLUMNS)
 """Where Tick.names has them."""
 
 RINGS = (
-    Ring("stacks", "event_stack", 2 << 20, role="event stacks", cleared=True),
-    Ring("execs", "exec_path", 1 << 18, role="execs"),
+    Ring("stacks", "event_stack", 2 << 20, role="event stacks", cleared=True, with_stacks=True),
+    Ring("execs", "exec_path", 1 << 18, role="execs", with_stacks=True),
 )
 """Each tool's last ones: a stack is told before an event that has its id, so the event is read before it."""
 

@@ -104,7 +104,8 @@ class Ring:
     role "events": rows of the tool's event stream (several rings are merged by `ts`); "rows": Tick.rows;
     "stacks": samples to be named; "event stacks": the stacks that events have the ids of; "execs": programs started,
     for naming both; "names:DOMAIN": what ids stand for; "threads": what threads that ended had done.
-    `cleared` says that the program itself zeroes what follows a string's end.
+    `cleared` says that the program itself zeroes what follows a string's end; `with_stacks`, that only programs that
+    walk stacks have it.
     """
 
     map: str
@@ -112,6 +113,7 @@ class Ring:
     size: int
     role: str = "events"
     cleared: bool = False
+    with_stacks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +214,10 @@ def named(domain: str, field_: str) -> Derive:
     """A column whose values are the names of the ids in `field_`; None for an id that is not known."""
 
     def derive(batch: Batch, names: Names) -> Sequence[Value]:
-        known = names.get(domain, {})
-        return [known.get(key) for key in batch[field_].tolist()]
+        known, ids = names.get(domain, {}), batch[field_]
+        if len(ids) and bool((ids == ids[0]).all()):  # as in most batches
+            return [known.get(int(ids[0]))] * len(ids)
+        return list(map(known.get, ids.tolist()))
 
     return derive
 

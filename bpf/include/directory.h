@@ -50,7 +50,7 @@ static __always_inline void dir_walk(struct dir_path *out, struct dir_key *key, 
         u32 size = out->names_len;
         if (size >= DIR_NAMES)
             break;
-        long length = bpf_probe_read_kernel_str(out->names + (size & (DIR_NAMES - 1)), 256, name);
+        long length = read_kernel_str(out->names + (size & (DIR_NAMES - 1)), 256, name);
         if (length <= 0)
             break;
         out->names_len = size + length;
@@ -69,7 +69,7 @@ static __always_inline bool dir_of(struct dir_key *key, void *task, s32 dirfd) {
         if ((u32)dirfd >= KREAD(table, fdtable, max_fds))
             return false;
         void *file = 0;
-        bpf_probe_read_kernel(&file, sizeof(file), KREAD(table, fdtable, fd) + 8 * (u64)(u32)dirfd);
+        read_kernel(&file, sizeof(file), KREAD(table, fdtable, fd) + 8 * (u64)(u32)dirfd);
         if (!file)
             return false;
         path = KADDR(file, file, f_path);

@@ -14,8 +14,7 @@ static __always_inline int tell_executed(struct bpf_raw_tracepoint_args *ctx) {
     record->ts = bpf_ktime_get_ns();
     record->pid = bpf_get_current_pid_tgid() >> 32;
     record->path[0] = 0;
-    bpf_probe_read_kernel_str(record->path, sizeof(record->path),
-                              KREAD((void *)ctx->args[2], linux_binprm, filename));
+    read_kernel_str(record->path, sizeof(record->path), KREAD((void *)ctx->args[2], linux_binprm, filename));
     execs_submit(ctx, record);
     return 0;
 }

@@ -23,11 +23,14 @@ static __always_inline void current_comm(char *comm) {
     bpf_get_current_comm(comm, 16);
 }
 
-/* User memory, by helpers of our own naming: at each call that is spelled bpf_probe_read_user BCC (0.26) reads all of
- * /proc/kallsyms to see whether the kernel has it, a tenth of a second every time.
+/* Memory, by helpers of our own naming. At each call that is spelled bpf_probe_read_user BCC (0.26) reads all of
+ * /proc/kallsyms to see whether the kernel has it, a tenth of a second every time. Who compiles is not told the kernel's
+ * addresses, so BCC finds nothing there, and makes bpf_probe_read() of bpf_probe_read_kernel(), which arm64 has not.
  */
 static long (*read_user)(void *to, u32 size, const void *from) = (void *)BPF_FUNC_probe_read_user;
 static long (*read_user_str)(void *to, u32 size, const void *from) = (void *)BPF_FUNC_probe_read_user_str;
+static long (*read_kernel)(void *to, u32 size, const void *from) = (void *)BPF_FUNC_probe_read_kernel;
+static long (*read_kernel_str)(void *to, u32 size, const void *from) = (void *)BPF_FUNC_probe_read_kernel_str;
 
 #define KHAS(strct, member) KHAS_##strct##__##member
 #define KOFFSET(strct, member) KOFF_##strct##__##member
@@ -39,7 +42,7 @@ static long (*read_user_str)(void *to, u32 size, const void *from) = (void *)BPF
 #define KREAD(pointer, strct, member)                                                                                  \
     ({                                                                                                                 \
         KTYPE_##strct##__##member value_;                                                                              \
-        bpf_probe_read_kernel(&value_, sizeof(value_), (void *)(pointer) + KOFF_##strct##__##member);                  \
+        read_kernel(&value_, sizeof(value_), (void *)(pointer) + KOFF_##strct##__##member);                            \
         value_;                                                                                                        \
     })
 

@@ -13,7 +13,7 @@ static __always_inline void *file_of(void *task, u32 fd) {
     void *file = 0;
     if (fd >= KREAD(table, fdtable, max_fds))
         return 0;
-    bpf_probe_read_kernel(&file, sizeof(file), KREAD(table, fdtable, fd) + 8 * (u64)fd);
+    read_kernel(&file, sizeof(file), KREAD(table, fdtable, fd) + 8 * (u64)fd);
     return file;
 }
 

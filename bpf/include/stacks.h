@@ -12,10 +12,10 @@
  * the copy may be a return address. Anything else there may differ each time. The hash begins with a random number of
  * capture's, so that no program can make its stacks look like another's.
  *
- * The program that includes this declares struct event_stack's stream as `stacks`, and struct exec_path's as `execs`.
+ * The program that includes this declares struct event_stack's stream as `stacks`, and struct exec_path's as `execs`;
+ * programs that do not walk stacks have neither.
  */
 #pragma once
-#include "executed.h"
 #include "syscall_args.h"
 
 #define STACK_FRESH_NS 1000000000ULL
@@ -52,14 +52,16 @@ struct walked {
 };
 
 BPF_ARRAY(switches, u64, 1); /* 0: off; else where hashes begin, another number each time it is switched on */
-#ifndef STACKS
+#ifdef STACKS
+#include "executed.h"
+BPF_PERCPU_ARRAY(walks, struct walked, 1);
+BPF_TABLE("lru_hash", u64, u64, stacks_told, 16384); /* by id: when */
+#else
 /* By PLACE_function; of one type each, as a program can only go on in its like. */
 BPF_PROG_ARRAY(stacked_raw, 64);
 BPF_PROG_ARRAY(stacked_tracepoint, 64);
 BPF_PROG_ARRAY(stacked_kprobe, 64);
 #endif
-BPF_PERCPU_ARRAY(walks, struct walked, 1);
-BPF_TABLE("lru_hash", u64, u64, stacks_told, 16384); /* by id: when */
 
 static __always_inline u64 stacks_wanted(void) {
     int zero = 0;
@@ -257,8 +259,8 @@ static __always_inline void tell_stack(void *ctx, struct walked *walk, u64 id, s
     out->code_end = walk->layout.code_end;
     void *mm = KREAD((void *)bpf_get_current_task(), task_struct, mm);
     out->program = KREAD(KREAD(KREAD(mm, mm_struct, exe_file), file, f_inode), inode, i_ino);
-    bpf_probe_read_kernel(out->kernel, sizeof(out->kernel), walk->kernel);
-    bpf_probe_read_kernel(out->stack, sizeof(out->stack), walk->copy);
+    read_kernel(out->kernel, sizeof(out->kernel), walk->kernel);
+    read_kernel(out->stack, sizeof(out->stack), walk->copy);
     out->user_size = bpf_get_stack(ctx, out->user, sizeof(out->user), USER_STACK | USER_BUILD_ID);
     stacks_submit(ctx, out);
     stacks_told.update(&id, &now); /* after it: who sees this can rely on the record being there */
@@ -305,6 +307,11 @@ static __always_inline u64 stack_if_wanted(void *ctx) {
 
 #ifdef WITH_remember_exec
 int remember_exec(struct bpf_raw_tracepoint_args *ctx) {
+#ifdef STACKS
     return stacks_wanted() ? tell_executed(ctx) : 0;
+#else
+    with_stacks_raw(ctx, PLACE_remember_exec);
+    return 0;
+#endif
 }
 #endif

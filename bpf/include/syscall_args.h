@@ -68,15 +68,15 @@ static __always_inline long syscall_number_of(void *from) {
     struct pt_regs *regs = from;
     long number = 0;
 #if defined(__x86_64__)
-    bpf_probe_read_kernel(&number, sizeof(number), &regs->orig_ax);
+    read_kernel(&number, sizeof(number), &regs->orig_ax);
 #else
     s32 narrow = 0;
-    bpf_probe_read_kernel(&narrow, sizeof(narrow), &regs->syscallno);
+    read_kernel(&narrow, sizeof(narrow), &regs->syscallno);
     number = narrow;
 #endif
     return number;
 }
 
 static __always_inline void read_regs(struct pt_regs *regs, void *from) {
-    bpf_probe_read_kernel(regs, sizeof(*regs), from);
+    read_kernel(regs, sizeof(*regs), from);
 }

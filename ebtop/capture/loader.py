@@ -220,10 +220,11 @@ class Builder:
         for _pair, together in groupby(probes, key=lambda probe: probe.pair or probe):
             some = list(together)
             fds: list[int] = []
-            if self._all_of(module, some, fds):
+            works = self._all_of(module, some, fds)
+            if works:
                 names += [name for name in map(str, some) if name not in names]  # some stand in for others
             attached += fds
-            if not fds and not some[0].optional:
+            if not works and not some[0].optional:
                 for fd in attached:
                     os.close(fd)
                 return False

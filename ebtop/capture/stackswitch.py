@@ -55,16 +55,20 @@ class StackSwitch:
 
     def built(self, name: str, running: Running | None, program: Program, loaded: Loaded) -> None:
         """What walks the stacks of a tool is there, or could not be built."""
-        error = loaded.error
+        error = program.locate(loaded.error)
+        if running and not error:
+            try:
+                running.go_on_in(loaded)
+            except OSError as failure:
+                error = f"buffers cannot be mapped: {failure}"
         if running is None or error:
             loaded.close()
         else:
-            running.go_on_in(loaded)
             self._switch(running, on=name in self.wanted)
             self._symbols.learn_running()
         if error:
             self.wanted.discard(name)
-            self._say(Notice(f"stacks of {name} cannot be taken: {program.locate(error)}", error=True))
+            self._say(Notice(f"stacks of {name} cannot be taken: {error}", error=True))
         if running:
             self._say(running.state)
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ebtop.capture.loader import STACKS
 from ebtop.tool import Ring, Tool
 
 HEADER = 8
@@ -88,8 +89,12 @@ static __always_inline void {map}_discard(struct {struct} *record) {{
 
 def stream_header(tool: Tool) -> str:
     """The text of streams.h for this tool."""
-    streams = [_STREAM.format(struct=r.struct, map=r.map, number=number) for number, r in enumerate(tool.rings)]
-    return "#pragma once\n" + "".join(streams)
+    return "#pragma once\n" + "".join(_stream(ring, number) for number, ring in enumerate(tool.rings))
+
+
+def _stream(ring: Ring, number: int) -> str:
+    declared = _STREAM.format(struct=ring.struct, map=ring.map, number=number)
+    return f"\n#ifdef {STACKS}{declared}#endif\n" if ring.with_stacks else declared
 
 
 def stride(record: np.dtype[np.void]) -> int:

@@ -7,7 +7,7 @@ import select
 import struct
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from ebtop.capture.perfbuffer import PerfReader
 from ebtop.capture.program import Program, places
 from ebtop.capture.ring import Reader, RingReader
 from ebtop.tick import Cost
-from ebtop.tool import Attach, Batch, Tool, probes_of
+from ebtop.tool import Attach, Batch, Ring, Tool, probes_of
 
 NO_STACK = "stack missing"
 LOST = ("ring full", "map full", NO_STACK, "slot shared", "memory unreadable")
@@ -101,7 +101,9 @@ class Tracer:
         self._cpus = possible_cpus()
         self._stand_ins = {p.function: p.stands_in_for for p in probes_of(tool.slots) if p.stands_in_for}
         self._finisher = Finisher()
-        self._readers = self._open_readers(program)
+        self._program = program
+        self._poll: select.epoll | None = None
+        self._readers = self._open_readers(loaded, [r for r in tool.rings if loaded.stacks or not r.with_stacks])
         self.histograms = HistogramMaps(tool, loaded.maps) if tool.histogram_map else None
         self.seen = PairedMaps(tool.stack_map, loaded.maps, STACK_KEY) if tool.stack_map else None
         if self.seen:
@@ -109,14 +111,14 @@ class Tracer:
         if program.perf_buffer:
             self._lost()  # the programs were attached before there was a buffer: only now does tracing begin
 
-    def _open_readers(self, program: Program) -> list[tuple[str, Reader]]:
+    def _open_readers(self, loaded: Loaded, rings: Iterable[Ring]) -> list[tuple[str, Reader]]:
         readers: list[tuple[str, Reader]] = []
-        for ring in self.tool.rings:
-            fd, record = self.loaded.maps[ring.map], program.records[ring.struct]
+        for ring in rings:
+            fd, record = loaded.maps[ring.map], self._program.records[ring.struct]
             finish = self._finisher.of(ring, record)
             reader: Reader = (
                 PerfReader(fd, ring.size, record, finish, online_cpus())
-                if program.perf_buffer
+                if self._program.perf_buffer
                 else RingReader(fd, ring.size, record, finish)
             )
             readers.append((ring.map, reader))
@@ -124,6 +126,7 @@ class Tracer:
 
     def watch(self, poll: select.epoll) -> None:
         """Register the streams for wake-ups."""
+        self._poll = poll
         for _name, reader in self._readers:
             reader.watch(poll)
 
@@ -142,7 +145,14 @@ class Tracer:
                 self._pending.setdefault(name, []).append(batch)
 
     def go_on_in(self, others: Loaded) -> None:
-        """Have the programs go on in others that walk stacks, whenever these are wanted."""
+        """Have the programs go on in others that walk stacks, whenever these are wanted. Raises OSError where their
+        buffers cannot be mapped."""
+        readers = self._open_readers(others, [ring for ring in self.tool.rings if ring.with_stacks])
+        with self._lock:
+            self._readers += readers
+        if self._poll:
+            for _name, reader in readers:
+                reader.watch(self._poll)
         kinds = {probe.function: probe.kind for probe in probes_of(self.tool.slots)}
         for function, place in places(self.tool).items():
             if function in others.programs and kinds[function] in GO_ON_IN:

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 NAME = "run"
 HELP = "trace with one tool, without the dashboard"
-WATCHED_S, UNWATCHED_S = 0.25, 1.0
+WATCHED_S, UNWATCHED_S = 0.25, 2.0
 """Between two ticks: where somebody waits for lines, and where they go to a file, as each tick has its price."""
+TOLD_S = 1.0
+"""Of what processes did, unless another interval is asked for."""
 LEAST_INTERVAL_S, MOST_INTERVAL_S = 0.1, 3600.0
 MOST_BACKLOG = 768 << 20
 """Bytes of records that may wait while they are written (5.9 million opens); an eighth of the memory at most."""
@@ -100,7 +102,7 @@ def tick_s(tool: Tool, args: argparse.Namespace) -> float:
 
     if tool.kind is not Kind.PROCESSES:
         return interval_s(args.output)
-    return min(max(args.interval or UNWATCHED_S, LEAST_INTERVAL_S), MOST_INTERVAL_S)
+    return min(max(args.interval or TOLD_S, LEAST_INTERVAL_S), MOST_INTERVAL_S)
 
 
 def backlog() -> int:

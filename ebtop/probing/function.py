@@ -201,7 +201,7 @@ class Functions:
         for parameter in kept:
             slot = self._slot[parameter.key]
             if slot.text:
-                yield f"bpf_probe_read_kernel(hit->{slot.field}, {TEXT_ROOM}, call->{slot.field});"
+                yield f"read_kernel(hit->{slot.field}, {TEXT_ROOM}, call->{slot.field});"
             else:
                 yield f"hit->{slot.field} = call->{slot.field};"
         if self._point.result:

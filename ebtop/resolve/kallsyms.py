@@ -100,24 +100,16 @@ class KernelSymbols:
         return found
 
     def places(self, names: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Address and size of the kernel's own functions of these names, as far as they are known."""
-        if self._loaded_at is None:
-            self._load()
-        if not len(self._address):
+        """Address and size of the kernel's own functions of these names, as far as they are known. A start waits for
+        this: the file is searched for their lines only, and not kept."""
+        try:
+            data = read_bounded(self._path, _MAX_FILE)
+        except OSError:
             return {}
         wanted = b"|".join(re.escape(name.encode()) for name in names)
-        lines = re.finditer(rb"^(?:" + wanted + rb")$", self._data, re.MULTILINE)
-        starts = {line[0].decode(): self._start_of(line.start()) for line in lines}
-        return {name: (start, self._end_of(start) - start) for name, start in starts.items()}
-
-    def _start_of(self, name_at: int) -> int:
-        """The address of the function whose name is there."""
-        return int(self._address[np.flatnonzero((self._name_at == name_at) & self._is_text)[0]])
-
-    def _end_of(self, start: int) -> int:
-        """Where the next symbol begins."""
-        after = int(np.searchsorted(self._address, np.uint64(start), side="right"))
-        return int(self._address[after]) if after < len(self._address) else start
+        lines = re.finditer(rb" [tTwW] (" + wanted + rb")\n", data)
+        found = ((line[1].decode(), int(data[line.start() - _DIGITS : line.start()], 16), line.end()) for line in lines)
+        return {name: (start, _next(data, at, start) - start) for name, start, at in found if start}
 
     def _find(self, addresses: Sequence[int]) -> list[tuple[str, str]]:
         wanted = np.array([address & ((1 << 64) - 1) for address in addresses], dtype=np.uint64)
@@ -137,6 +129,16 @@ class KernelSymbols:
 
     def __len__(self) -> int:
         return len(self._address)
+
+
+def _next(data: bytes, at: int, start: int) -> int:
+    """Where the next symbol begins, given where the next line does: the kernel's own are in ascending order."""
+    while at < len(data):
+        address = int(data[at : at + _DIGITS], 16)
+        if address > start:
+            return address
+        at = data.index(b"\n", at) + 1
+    return start
 
 
 def _hexadecimal(data: U8, starts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:

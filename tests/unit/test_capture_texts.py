@@ -47,6 +47,25 @@ def test_a_program_has_what_its_declaration_names(tool: registry.Tool) -> None:
     assert tool.kind is not Kind.HISTOGRAM or tool.buckets is not None
 
 
+def guarded(text: str) -> set[str]:
+    """The functions that stand in `#ifdef WITH_...`."""
+    found, conditions = set(), list[str]()
+    for line in text.splitlines():
+        if line.startswith(("#if", "#endif")):
+            conditions.append(line) if line.startswith("#if") else conditions.pop()
+        elif any(condition.startswith("#ifdef WITH_") for condition in conditions):
+            found |= set(re.findall(r"^int (\w+)\(", line))
+    return found
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_alternatives_that_are_not_tried_are_not_compiled(tool: registry.Tool) -> None:
+    program = Program(tool.name, tool)
+    chosen = [slot.alternatives for slot in tool.slots if len(slot.alternatives) > 1]
+    functions = {probe.function for alternatives in chosen for probes in alternatives for probe in probes}
+    assert functions & set(re.findall(r"^int (\w+)\(", program.text, re.MULTILINE)) <= guarded(program.text)
+
+
 @pytest.mark.parametrize("tool", TOOLS)
 def test_the_perf_buffer_scratch_fits_the_kernel_s_limit(tool: registry.Tool) -> None:
     program = Program(tool.name, tool, perf_buffer=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ebtop.capture.userplanning import UserPlans
+from ebtop.capture.userplanning import UserPlans, View
 from ebtop.resolve.binary import Binaries, Binary
 from ebtop.resolve.binaryfile import BinaryError, open_binary
 from ebtop.resolve.elflayout import ElfError, ElfImage
@@ -84,9 +84,10 @@ def test_damaged_tables(tmp_path: Path, word: int) -> None:
 
 def test_a_name_for_the_end_of_the_code_is_left_out_and_the_others_are_not(tmp_path: Path) -> None:
     path = go_program(tmp_path)
-    planned = {point.target: (point, why) for point, why in UserPlans().functions(f"{path}:runtime.e*", False)}
+    found = UserPlans().functions(f"{path}:runtime.e*", View(), described=False)
+    planned = {point.target: (point, why) for point, why in found}
     point, why = planned.pop(f"{path}:runtime.etext")
     assert "in no executable segment" in why and not point.sites
     assert len(planned) > 10 and {why for _point, why in planned.values()} == {""}
     with pytest.raises(BinaryError, match="in no executable segment"):
-        list(UserPlans().functions(f"{path}:runtime.etext"))
+        list(UserPlans().functions(f"{path}:runtime.etext", View()))

@@ -81,7 +81,7 @@ def test_places_of_functions(tmp_path: Path) -> None:
     symbols = kallsyms(
         tmp_path,
         "ffffffff81000000 T first\nffffffff81000000 t alias\nffffffff81000100 t second\n"
-        "ffffffff81000200 D second_data\nffffffffc0000000 t first\t[module]\nffffffff81000180 t second.cold\n",
+        "ffffffff81000180 t second.cold\nffffffff81000200 D second_data\nffffffffc0000000 t first\t[module]\n",
     )
     assert symbols.places(["first", "second", "second_data", "missing", "fir.t"]) == {
         "first": (0xFFFFFFFF81000000, 0x100), "second": (0xFFFFFFFF81000100, 0x80),
