@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ebtop.capture.points.userpoints import located
+from ebtop.resolve.binaryname import path_of
 from tests import loads
 from tests.kernel.ebtop import EBTOP, run
 
@@ -38,7 +38,7 @@ def test_the_same_points_of_programs_as_bpftrace(kind: str, program: str) -> Non
     """But for versions of symbols, and for pieces of functions, which are entered by jumps."""
     if not shutil.which("bpftrace"):
         pytest.skip("bpftrace is not installed")
-    path = located(program) if program != "calls" else loads.build("calls")
+    path = path_of(program) if program != "calls" else loads.build("calls")
     pattern = f"{kind}:{path}:*"
     theirs = subprocess.run(["bpftrace", "-l", pattern], capture_output=True, text=True, check=False).stdout.split()
     ours = run("probes", pattern).stdout.splitlines()
