@@ -6,9 +6,6 @@
 #include "kernel.h"
 #include "focus.h"
 #include "counters.h"
-#ifdef TRIAL /* counts what it would cost to be there: whoever it is */
-#define in_focus() true
-#endif
 #include "event_stack.h"
 #include "exec_path.h"
 #include "function_arguments.h"
@@ -17,6 +14,18 @@
 
 static __always_inline u64 task_pid(void) {
     return bpf_get_current_pid_tgid() >> 32;
+}
+
+/* Whether the hit counts. Clocks, interrupts and switches come to idle CPUs, too, whose task is process 0; a trial counts
+ * what it would cost to be there, whoever it is.
+ */
+static __always_inline bool is_wanted(void) {
+#ifdef TRIAL
+    return true;
+#endif
+    int zero = 0;
+    struct focus_rule *rule = focus_rules.lookup(&zero);
+    return task_pid() ? in_focus() : rule && rule_holds(rule, 0);
 }
 
 static __always_inline u64 task_tid(void) {

@@ -84,7 +84,7 @@ class Functions:
         yield from (f"    {line}" for line in body)
         yield "}"
         yield f"int {name}({context} *ctx) {{"
-        yield "    if (!in_focus())"
+        yield "    if (!is_wanted())"
         yield "        return 0;"
         yield from (f"    {line}" for line in calls.format(name=name).split("\n"))
         yield "    return 0;"

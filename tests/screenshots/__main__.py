@@ -95,6 +95,7 @@ SCENES = (
     Scene("profile", COMPUTE, 15),
     Scene("sockops", SERVE, 8, ("/", "comm=nginx", "\r")),
     Scene("capable", SERVE, 8, ("g", "\r")),
+    Scene("probe", DEPLOY, 2, ("p", "tracepoint:tcp:*", "\x1b[B", "\x1b[B", " ", "\x1b[B"), name="points", rows=30),
     Scene("probe", DEPLOY, 8, options=("-p", "uprobe:libc:fopen*", "-p", "tracepoint:sched:sched_process_exit")),
 )
 
@@ -126,7 +127,7 @@ def take(scene: Scene, pid: int, columns: int, rows: int) -> str:
             time.sleep(1)
         return svg.render(terminal.screen(), f"ebtop: {scene.pane}")
     finally:
-        terminal.type("q")
+        terminal.process.terminate()  # whatever has the keys
         try:
             terminal.process.wait(10)
         finally:

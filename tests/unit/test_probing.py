@@ -167,7 +167,7 @@ def test_a_filter_is_taken_apart_so_that_strings_are_read_last() -> None:
     assert text.index("if (!(a0 ==") < text.index("begin_hit") < text.index("hits_discard")
     late = made(CALL, mode=Mode.LATENCY, filter="retval < 0 && fd == 3").headers["probes.h"]
     entered, returned = late.split("#endif")[:2]
-    assert "(!" not in entered.replace("if (!call)", "").replace("if (!in_focus())", "")
+    assert "(!" not in entered.replace("if (!call)", "").replace("if (!is_wanted())", "")
     assert "call->n0" in returned
 
 
