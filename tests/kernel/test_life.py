@@ -18,6 +18,7 @@ from tests import loads
 from tests.kernel.ebtop import EBTOP, Background, run, started, trace
 from tests.kernel.rights import for_others
 from tests.leftovers import family, gone, held_by, on_the_machine
+from tests.namespaces import need_mounts
 
 
 @pytest.mark.native
@@ -86,6 +87,7 @@ def test_statistics_are_off_again() -> None:
 
 
 def test_tracefs_is_mounted_where_it_is_not(tmp_path: Path) -> None:
+    need_mounts()
     inside = (
         "mount --make-rprivate / ; umount -l /sys/kernel/tracing; umount -l /sys/kernel/debug; "
         "test ! -e /sys/kernel/tracing/events && "

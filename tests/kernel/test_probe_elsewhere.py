@@ -14,6 +14,7 @@ from ebtop.tick import Focus, Load, Phase, SetFocus, Tick
 from tests import loads
 from tests.kernel.ebtop import run, started
 from tests.kernel.screen import Screen, stands
+from tests.namespaces import need_mounts
 
 pytestmark = pytest.mark.native
 CALLS = 53
@@ -23,8 +24,7 @@ class Elsewhere:
     """A shell in a mount namespace of its own, with a copy of a program that is there only, and its main."""
 
     def __init__(self, folder: Path) -> None:
-        if shutil.which("unshare") is None:
-            pytest.skip("needs unshare, for a mount namespace")
+        need_mounts()
         self.program = folder / "inside" / "calls"
         self.program.parent.mkdir()
         script = f"mount -t tmpfs none {self.program.parent} && cp {loads.build('calls')} {self.program} && echo up"

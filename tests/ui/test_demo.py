@@ -90,8 +90,13 @@ def test_the_page_of_what_eats_the_cpu(snap_compare, incident, size):
 @by_size
 def test_the_stack_of_a_connection_that_was_refused(snap_compare, incident, size):
     app, time = at_a_moment(incident, CONNECTS.name)
-    refused = ("slash", *"ret=ECONNREFUSED", "enter", "enter")
-    details = there(time, *refused, then=lambda p: "kstack" in shown(p) and len(table(p).model))
+
+    async def details(pilot: Pilot) -> None:
+        await there(time, "slash", *"ret=ECONNREFUSED", "enter")(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: "kstack" in shown(pilot) and len(table(pilot).model))
+        await settled(pilot, 0.5)
+
     assert snap_compare(app, terminal_size=size, run_before=details)
 
 

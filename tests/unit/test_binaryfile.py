@@ -15,6 +15,7 @@ from ebtop.resolve.binary import Binaries, Binary
 from ebtop.resolve.binaryfile import BinaryError, open_binary, open_executable, open_in_process
 from ebtop.resolve.binaryname import open_named, path_of
 from ebtop.resolve.regularfile import open_beneath
+from tests.namespaces import need_mounts
 from tests.unit.elfprograms import built
 from tests.unit.test_codesegments import running
 
@@ -73,6 +74,7 @@ def test_the_path_to_attach_to_leads_to_what_was_opened(tmp_path: Path) -> None:
 @pytest.mark.skipif(not ROOT or not shutil.which("unshare"), reason="needs root and unshare")
 def test_another_mount_namespace(tmp_path: Path) -> None:
     """The same path is one file here and another there."""
+    need_mounts()
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
     there.mkdir()
@@ -165,8 +167,9 @@ def test_names_that_lead_nowhere(tmp_path: Path) -> None:
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """A process in a mount namespace of its own, that runs a program and has a library which are there only."""
-    if os.geteuid() or shutil.which("unshare") is None:
-        pytest.skip("needs root and unshare, for a mount namespace")
+    if os.geteuid():
+        pytest.skip("needs root, for a mount namespace")
+    need_mounts()
     shell = f"""mount -t tmpfs none {tmp_path} && cd {tmp_path} && cp /bin/sh napper && cp {path_of("libm")} libown.so.7
     ln -s {tmp_path}/napper link && LD_PRELOAD={tmp_path}/libown.so.7 exec ./napper -c 'echo up; read x'
     """

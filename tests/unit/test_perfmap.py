@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ebtop.resolve.perfmap import PerfMap, PerfMapError
+from tests.namespaces import need_mounts
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files to another user")
 
@@ -124,6 +125,7 @@ def test_maps_of_another_user_are_refused(process: int) -> None:
 @needs_root
 def test_a_process_in_a_pid_namespace_names_its_map_by_its_own_pid(tmp_path: Path) -> None:
     """With a root of its own, as in a container."""
+    need_mounts()
     script = (
         "mount -t tmpfs none /tmp && printf '1000 10 inside\\n' > /tmp/perf-1.map && touch /tmp/ready && exec sleep 60"
     )
