@@ -86,8 +86,7 @@ def parsed(words: list[str]) -> argparse.Namespace:
     parts = [*PARTS, "tests"]
     parser.add_argument("--part", dest="parts", action="append", choices=parts, help="only this, on each kernel; "
                         "repeatable")  # fmt: skip
-    parser.add_argument("--share", action="store_true", help="the first of a tool's ways to attach on each kernel, "
-                        "all else on one of them")  # fmt: skip
+    parser.add_argument("--share", action="store_true", help="each on one of the kernels only")  # fmt: skip
     parser.add_argument("-k", dest="tests", default="", metavar="WORDS", help="pytest's -k, for the part `tests`")
     parser.add_argument("--limit", type=float, default=LIMIT_S, metavar="S", help="seconds that a kernel may take")
     return parser.parse_args(words)

@@ -17,6 +17,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from ebtop import registry
@@ -39,7 +40,7 @@ class Plan:
     parts: list[str]
     headers: list[tuple[str, str]]
     tests: str = ""  # pytest's -k
-    number: int = 0  # of this kernel, of so many that share what is not first choice
+    number: int = 0  # of this kernel, of so many that share the alternatives
     kernels: int = 1
 
     @classmethod
@@ -48,13 +49,10 @@ class Plan:
         return cls(**json.loads((out / "plan.json").read_text()))
 
 
-def ways(tool: Tool, number: int = 0, kernels: int = 1) -> Iterator[tuple[str, set[str]]]:
-    """(function that asks for it, probes that it must have): each alternative of each slot that has several; the first
-    of a slot on every kernel, each other on one of them."""
+def ways(tool: Tool) -> Iterator[tuple[str, set[str]]]:
+    """(function that asks for it, probes that it must have): each alternative of each slot that has several."""
     for slot in tool.slots:
-        for place, probes in enumerate(slot.alternatives if len(slot.alternatives) > 1 else ()):
-            if place and place % kernels != number:
-                continue
+        for probes in slot.alternatives if len(slot.alternatives) > 1 else ():
             others = {p.function for other in slot.alternatives if other is not probes for p in other}
             function = next(p.function for p in probes if p.function not in others)
             yield function, {str(p) for p in probes if not p.optional}
@@ -100,10 +98,14 @@ Check = tuple[str, str, Callable[[], Result]]
 
 
 def alternatives(plan: Plan) -> Iterator[Check]:
-    """Every alternative of every tool that this kernel has, each the only one of its slot."""
+    """Every alternative of every tool that this kernel has, each the only one of its slot; or this kernel's share."""
     tracefs.ensure()
+    yield from islice(_alternatives(), plan.number, None, plan.kernels)
+
+
+def _alternatives() -> Iterator[Check]:
     for tool in registry.tools():
-        forced = list(ways(tool, plan.number, plan.kernels))
+        forced = list(ways(tool))
         for function, probes in forced:
             how = f"--attach={function}"
             if lacking := sorted(filter(_is_lacking, probes)):
