@@ -221,10 +221,10 @@ class Dwarf:
             return name_of(unit.get_top_DIE())
         try:
             program = self._file.info.line_program_for_CU(unit)
-        except Exception:
+        except Exception:  # pyelftools raises anything on what it cannot read, such as the lines of 64-bit DWARF
             if self._file.budget.ended:
                 raise
-            return ""  # pyelftools cannot read it (such as that of 64-bit DWARF): the line alone is worth something
+            return ""  # the line alone is worth something
         index = number - (program["version"] < 5) if program is not None else -1
         files = program["file_entry"] if program is not None else []
         return text(files[index].name) if 0 <= index < len(files) else ""

@@ -9,6 +9,7 @@ import pytest
 
 from ebtop import privilege
 from tests.kernel.ebtop import end_started
+from tests.kernel.screen import Screen
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,6 +21,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.kernel)
             if refusal:
                 item.add_marker(pytest.mark.skip(reason=refusal))
+
+
+@pytest.fixture
+def screen() -> Iterator[Screen]:
+    """A capture process, and what talks to it."""
+    found = Screen()
+    yield found
+    found.source.close()
+    found.keeper.close()
 
 
 @pytest.fixture(autouse=True)

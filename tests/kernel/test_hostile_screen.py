@@ -15,7 +15,6 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +32,6 @@ pytestmark = pytest.mark.native  # it asks nothing of the kernel, and starts cap
 
 HELLO = 32
 REASON = "capture was told what it does not understand: "
-
-
-@pytest.fixture
-def screen() -> Iterator[Screen]:
-    found = Screen()
-    yield found
-    found.source.close()
-    found.keeper.close()
 
 
 def frame(kind: int, header: object) -> bytes:

@@ -6,7 +6,6 @@ import itertools
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,14 +22,6 @@ pytestmark = pytest.mark.native
 HOT = Probing(("raw_tracepoint:sys_enter",))
 CALM = Probing(("tracepoint:sched:sched_process_exec",), Mode.COUNT)
 PROBE = "probe"
-
-
-@pytest.fixture
-def screen() -> Iterator[Screen]:
-    found = Screen()
-    yield found
-    found.source.close()
-    found.keeper.close()
 
 
 @pytest.fixture

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
+from ebtop.capture.points import finder
 from ebtop.capture.points.finder import found
 from ebtop.capture.points.search import Points
 from ebtop.capture.points.userpoints import UserPoints
 from ebtop.resolve.binaryfile import BinaryError
+from ebtop.tick import FindPoints, FoundPoints
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +70,20 @@ def test_a_kernel_that_tells_nothing_is_a_problem_and_no_failure(tmp_path: Path)
 
 def test_usdt_of_a_program_without_any(program: Path) -> None:
     assert list(UserPoints().usdt(f"{program}:*")) == []
+
+
+def test_a_question_that_breaks_what_looks_is_answered_and_so_is_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: SimpleQueue[FoundPoints] = SimpleQueue()
+    asking = finder.Finder(answers.put)
+    whole = finder.found
+
+    def broken(points: Points, pattern: str) -> FoundPoints:
+        if pattern == "bad":
+            raise IndexError("beyond the end")
+        return whole(points, pattern)
+
+    monkeypatch.setattr(finder, "found", broken)
+    asking.ask(FindPoints("bad"))
+    assert answers.get(timeout=60).problem == "this could not be looked for: IndexError: beyond the end"
+    asking.ask(FindPoints("software:page-faults"))
+    assert answers.get(timeout=60).total == 1

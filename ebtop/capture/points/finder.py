@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ebtop.attachpoint import Point, PointKind
 from ebtop.capture.btf import BtfError
+from ebtop.memory import trim
 from ebtop.resolve.binaryfile import BinaryError
 from ebtop.tick import FindPoints, FoundPoints
 
@@ -45,7 +46,16 @@ class Finder:
             with self._asked:
                 self._asked.wait_for(lambda: self._wanted is not None)
                 pattern, self._wanted = self._wanted or "", None
-            self._answer(found(points, pattern))
+            self._answer(_answered(points, pattern))
+            trim()  # 120,000 points are many small objects
+
+
+def _answered(points: Points, pattern: str) -> FoundPoints:
+    """As `found`, whatever happens: whoever asked must not wait forever, nor who asks next."""
+    try:
+        return found(points, pattern)
+    except Exception as error:  # noqa: BLE001  files that anyone has made are read here
+        return FoundPoints(pattern, 0, problem=f"this could not be looked for: {type(error).__name__}: {error}")
 
 
 def found(points: Points, pattern: str) -> FoundPoints:
