@@ -27,8 +27,10 @@ class BoundedCache(Generic[K, V]):
         return entry[0]
 
     def put(self, key: K, value: V, weight: int = 1) -> None:
-        """Keep a value; others may go for it, and so does the value itself when it alone is too heavy."""
+        """Keep a value; others may go for it. One that alone is too heavy is not kept, and they stay."""
         self.drop(key)
+        if weight > self._limit:
+            return
         self._entries[key] = (value, weight)
         self._weight += weight
         while self._entries and (len(self._entries) > self._count or self._weight > self._limit):

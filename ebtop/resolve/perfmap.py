@@ -19,7 +19,7 @@ _LINE = re.compile(
     rb"^(?:0x)?([0-9a-fA-F]{1,16})[ \t]+(?:0x)?([0-9a-fA-F]{1,16})[ \t]+([^\n]{1,4096})[^\n]*\n", re.MULTILINE
 )
 _MAX_FILE = 64 << 20
-_MAX_ENTRIES = 1 << 20
+_MAX_HELD = 48 << 20  # of entries; below what is kept of all processes, or it would be read anew all the time
 _PART = 4 << 20
 _TOP = (1 << 64) - 1
 
@@ -72,7 +72,7 @@ class PerfMap:
         whole = data.rfind(b"\n") + 1  # the rest may be in the midst of being written
         self._parse(data[:whole])
         self._read += whole
-        self._more = 0 < whole < room and len(self._names) < _MAX_ENTRIES
+        self._more = 0 < whole < room and self.nbytes < _MAX_HELD
         self._sorted = None
 
     def _parse(self, data: bytes) -> None:
@@ -82,7 +82,7 @@ class PerfMap:
             self._end.append(min(start + size, _TOP))
             self._names.append(match[3])
             self.nbytes += 100 + len(match[3])
-            if len(self._names) >= _MAX_ENTRIES:
+            if self.nbytes >= _MAX_HELD:
                 return
 
     def lookup(self, address: int) -> str | None:

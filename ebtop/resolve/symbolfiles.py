@@ -15,7 +15,7 @@ from ebtop.resolve.elflayout import ET_EXEC, ElfImage, kernel_build_id
 from ebtop.resolve.regularfile import Identity, open_regular
 
 _MAX_FILES = 512
-_MAX_BYTES = 96 << 20
+_MAX_BYTES = 128 << 20
 _MAX_KNOWN = 8192
 
 
@@ -101,7 +101,7 @@ class SymbolFiles:
 
     def _load(self, fd: int, path: str, identity: Identity) -> ElfSymbols | None:
         try:
-            symbols = ElfSymbols.load(fd, path=path, debug_root=self._debug_root)
+            symbols = _load(fd, path, self._debug_root)
         except ElfError as error:
             self.failures[f"unreadable ELF file: {error}"[:80]] += 1
             self._unreadable.put(identity, str(error)[:80])
@@ -145,6 +145,13 @@ class SymbolFiles:
         self.failures["file was replaced"] += 1
         self._origins.drop(build_id)
         return None
+
+
+def _load(fd: int, path: str, debug_root: str) -> ElfSymbols:
+    symbols = ElfSymbols.load(fd, path=path, debug_root=debug_root)
+    if symbols.nbytes > _MAX_BYTES:  # it would be read with every tick
+        raise ElfError("more symbols than can be kept")
+    return symbols
 
 
 def _lasting(path: str, identity: Identity) -> str:

@@ -24,12 +24,13 @@ from ebtop.resolve.elflayout import (
 
 _STT_NOTYPE, _STT_FUNC, _STT_GNU_IFUNC = 0, 2, 10
 _SHN_LORESERVE = 0xFF00
-_MAX_SYMBOLS = 4 << 20
+_MAX_SYMBOLS = 2 << 20  # their table takes 61 MB, and 200 while it is made
 _STRINGS_IN_MEMORY = 32 << 20
 _STRINGS_ON_DISK = 4 << 30
 _MAX_NAME = 16384
 _PIECE = 4 << 20
 _MAX_STEPS = 1000
+_AT_ONCE = 1 << 16
 _TOP = np.uint64((1 << 64) - 1)
 
 U64 = npt.NDArray[np.uint64]
@@ -170,25 +171,35 @@ class SymbolTable:
     def __init__(self, symbols: Sequence[Symbols], labels: bool, starts: U64, strings: list[Strings]) -> None:
         self._strings = strings
         chosen = [s.label == labels for s in symbols]
-        address = _join([s.address[c] for s, c in zip(symbols, chosen, strict=True)], np.uint64)
-        rank = _join([s.rank[c] for s, c in zip(symbols, chosen, strict=True)], np.uint8)
-        order = np.lexsort((rank, address))
+        places = np.cumsum([0, *map(np.count_nonzero, chosen)])
+
+        def joined(key: str, dtype: npt.DTypeLike) -> Any:
+            """Part by part: np.concatenate would need all that is chosen twice at once."""
+            column = np.empty(places[-1], dtype)
+            for part, which, start, end in zip(symbols, chosen, places, places[1:], strict=False):
+                column[start:end] = getattr(part, key)[which]
+            return column
+
+        address = joined("address", np.uint64)
+        order = np.lexsort((joined("rank", np.uint8), address))
         self._address = address[order]
         keep = np.ones(len(order), np.bool_)
         keep[1:] = self._address[1:] != self._address[:-1]
         order, self._address = order[keep], self._address[keep]
-
-        def column(key: str, dtype: npt.DTypeLike) -> Any:
-            return _join([getattr(s, key)[c] for s, c in zip(symbols, chosen, strict=True)], dtype)[order]
-
-        self._name, self._table = column("name", np.uint32), column("table", np.uint8)
-        self._end = self._ends(column("size", np.uint64), column("limit", np.uint64), starts)
+        self._name, self._table = joined("name", np.uint32)[order], joined("table", np.uint8)[order]
+        self._end = self._ends(joined("size", np.uint64), joined("limit", np.uint64), order, starts)
         self._reach: U64 = np.maximum.accumulate(self._end) if len(self._end) else self._end
 
-    def _ends(self, size: U64, limit: U64, starts: U64) -> U64:
-        following = np.append(starts, _TOP)[np.searchsorted(starts, self._address, side="right")]
-        sized = np.where(size > _TOP - self._address, _TOP, self._address + size)
-        return np.where(size > 0, sized, np.minimum(following, limit))
+    def _ends(self, sizes: U64, limits: U64, order: npt.NDArray[np.int64], starts: U64) -> U64:
+        """Piece by piece: this takes many columns, and there may be millions of symbols."""
+        end, starts = np.empty(len(self._address), np.uint64), np.append(starts, _TOP)
+        for first in range(0, len(end), _AT_ONCE):
+            piece = slice(first, first + _AT_ONCE)
+            address, size, limit = self._address[piece], sizes[order[piece]], limits[order[piece]]
+            following = starts[np.searchsorted(starts[:-1], address, side="right")]
+            sized = np.where(size > _TOP - address, _TOP, address + size)
+            end[piece] = np.where(size > 0, sized, np.minimum(following, limit))
+        return end
 
     def find(self, address: int) -> int:
         """The index of the symbol that covers an address, -1 without one."""
@@ -214,7 +225,3 @@ class SymbolTable:
 
     def __len__(self) -> int:
         return len(self._address)
-
-
-def _join(arrays: list[Any], dtype: npt.DTypeLike) -> Any:
-    return np.concatenate(arrays).astype(dtype, copy=False) if arrays else np.empty(0, dtype)

@@ -7,11 +7,13 @@ import mmap
 import os
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from ebtop.resolve import symbolfiles
 from ebtop.resolve.elf import ElfSymbols, read_build_id
 from ebtop.resolve.elflayout import kernel_build_id
 from ebtop.resolve.mappings import read_mappings
@@ -345,6 +347,25 @@ def test_a_damaged_file_costs_its_own_names_only(tmp_path: Path) -> None:
         == [Frame("[unknown]", "program", False)] * 2
     )
     assert symbols.failures["no symbols could be read"] == 2
+
+
+@needs_gcc
+def test_what_has_too_many_symbols_to_be_kept_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, reads = build(tmp_path, "program"), []
+
+    class Huge(ElfSymbols):
+        nbytes = 1 << 40
+
+        def __init__(self, *args: object) -> None:
+            reads.append(args)
+
+    monkeypatch.setattr(symbolfiles, "ElfSymbols", Huge)
+    files = symbolfiles.SymbolFiles(Counter())
+    with Path(path).open("rb") as file:
+        for _ in range(3):
+            assert files.by_file(file.fileno(), path).symbols is None
+    assert len(reads) == 1
+    assert files.failures["unreadable ELF file: more symbols than can be kept"] == 1
 
 
 def test_the_scan_of_running_programs_can_be_interrupted() -> None:
