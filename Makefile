@@ -27,9 +27,9 @@ setup: $(VENV)/.setup
 run: $(VENV)/.setup
 	@$(SUDO) $(BIN)/ebtop $(ARGS)
 
-# Exit code 5 of pytest: ARGS chose tests of the other half only.
+# Two workers for each CPU: screens wait for most of the time. Exit code 5 of pytest: ARGS chose tests of the other half only.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not kernel" -n auto --dist worksteal $(ARGS) || [ $$? = 5 ]
+	$(BIN)/python -m pytest -m "not kernel" -n $$((2 * $$(nproc))) --dist worksteal $(ARGS) || [ $$? = 5 ]
 	$(SUDO) PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m pytest -m kernel -p no:cacheprovider $(ARGS) || [ $$? = 5 ]
 
 # Not as root: nothing here needs it, and whoever owns the cache of kernels can remove it.

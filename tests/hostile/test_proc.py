@@ -243,10 +243,11 @@ def test_a_map_of_a_terabyte_that_takes_no_disk(owner: int) -> None:
 
 def test_a_map_of_millions_of_lines_is_read_a_part_at_a_time(owner: int) -> None:
     found = flood(lambda path: path.write_bytes(b"".join(b"%x 1 f\n" % n for n in range(2_000_000))), owner)
-    assert 100_000 < len(found) < 1 << 20
+    assert 100_000 < len(found) < 450_000
     for _ in range(10):
         found.refresh()
-    assert len(found) == 1 << 20
+    assert len(found) > 450_000
+    assert found.nbytes < 50 << 20
     assert found.lookup(1_000_000) == "f"
 
 
