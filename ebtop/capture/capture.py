@@ -313,7 +313,7 @@ class Capture:
             yield ToolState(name, Phase.IDLE)
         running = self._running.pop(name, None)
         if running:
-            yield running.maker.make(running.since, time.time_ns())
+            yield running.maker.make(running.since, time.time_ns(), last=True)
             threading.Thread(target=running.close, name="detaches", daemon=True).start()  # that can take seconds
             yield ToolState(name, Phase.IDLE)
 
@@ -339,26 +339,26 @@ class Capture:
         pids = len(self._focus.pids()) if self._focus.focus.follow else len(self._focus.focus.pids)
         yield vitals(self._cost, str(self._focus.focus), pids, self._compilers.pids)
 
-    def _tick(self) -> None:
+    def _tick(self, last: bool = False) -> None:
         self._symbols.tick()
         self._arena.trim()
         self._focus.forget_the_dead()
         timed_s = self._stopwatch.stop()
         with self._output.together():
             for running in self._running.values():
-                self._send_tick(running, timed_s)
+                self._send_tick(running, timed_s, last)
             for message in self._vitals():
                 self._output.send(message)
 
-    def _send_tick(self, running: Running, timed_s: float = 0.0) -> None:
+    def _send_tick(self, running: Running, timed_s: float = 0.0, last: bool = False) -> None:
         start, running.since = running.since, time.time_ns()
-        self._output.send(running.maker.make(start, running.since, timed_s))
+        self._output.send(running.maker.make(start, running.since, timed_s, last))
 
     def _finish(self) -> None:
         for running in self._running.values():
             running.tracer.detach()
         time.sleep(0.005)  # programs that are running now finish their record
-        self._tick()
+        self._tick(last=True)
         self._output.send(Gone(self._reason))
 
 

@@ -121,12 +121,12 @@ class TickMaker:
         self._comms: OrderedDict[int, str] = OrderedDict()
         self._processes, self._gauges = processes, Gauges() if processes else None
 
-    def make(self, start: int, end: int, timed_s: float = 0.0) -> Tick:
+    def make(self, start: int, end: int, timed_s: float = 0.0, last: bool = False) -> Tick:
         """Everything since the last call; `start` and `end` are Unix ns. What the programs cost was measured for the
-        last `timed_s` seconds, if at all."""
+        last `timed_s` seconds, if at all. The `last` one has all that was lost."""
         tool = self._tracer.tool
         seen = self._tracer.seen.take() if self._tracer.seen else None  # before the stacks: each was told before
-        taken = self._tracer.take(timed_s)
+        taken = self._tracer.take(timed_s, last)
         draft = _Draft(Tick(tool.name, start, end, cost=taken.rate.over((end - start) / 1e9)))
         for ring in sorted(tool.rings, key=lambda ring: ring.role != "execs"):  # samples are named by what was started
             batches = taken.pending.get(ring.map, [])

@@ -94,7 +94,8 @@ class Tracer:
         self.pending_bytes = 0
         self._dropped = 0
         self._counted = np.zeros(len(LOST), np.uint64)
-        self._timed_from, self._rate = (0, 0), Rate()
+        self._timed_from: tuple[int, int] | None = None
+        self._rate = Rate()
         self._missed = 0
         self._gauged: dict[str, int] = {}
         self._counts: npt.NDArray[np.uint64] | None = None
@@ -168,21 +169,27 @@ class Tracer:
         """The kernel times the programs from now on, until the next `take`."""
         self._timed_from = self._runs()[:2]
 
-    def take(self, timed_s: float) -> Taken:
+    def take(self, timed_s: float, last: bool = False) -> Taken:
         """What came since the last call. The programs were timed for the last `timed_s` seconds, if at all."""
         self.drain()
         with self._lock:
             pending, self._pending, self.pending_bytes = self._pending, {}, 0
             dropped, self._dropped = self._dropped, 0
             cgroups, self._finisher.cgroups = self._finisher.cgroups, set()
-        lost = self._lost()
+        lost = self._lost() + Counter({BACKLOG: dropped})
+        # Asking each program costs as much as all the rest of a quiet tick: where they are timed, only then.
+        if timed_s or last or self._timed_from is None:
+            lost += self._take_runs(timed_s)
+        return Taken(pending, cgroups, lost, self._rate)
+
+    def _take_runs(self, timed_s: float) -> Counter[str]:
+        """Learn what the programs cost: how often they were not run since this was asked last."""
         run_ns, run_count, missed = self._runs()
-        if timed_s:
+        if timed_s and self._timed_from is not None:
             then = self._timed_from
             self._rate = Rate((run_ns - then[0]) / timed_s, (run_count - then[1]) / timed_s)
-        last, self._missed = self._missed, missed
-        lost += Counter({BACKLOG: dropped, BUSY: missed - last})
-        return Taken(pending, cgroups, lost, self._rate)
+        before, self._missed = self._missed, missed
+        return Counter({BUSY: missed - before})
 
     def _runs(self) -> tuple[int, int, int]:
         runs = {function: bpfcall.program_runs(fd) for function, fd in self.loaded.programs.items()}
@@ -195,6 +202,8 @@ class Tracer:
         raw = bpfcall.lookup(fd, struct.pack("<I", 0), width * self._cpus)
         now = np.frombuffer(raw, np.uint64).reshape(self._cpus, -1).sum(axis=0)[MOST_STREAMS:]
         fresh, self._counted = now - self._counted, now
+        if not fresh.any():
+            return Counter()
         return Counter({name: int(n) for name, n in zip(LOST, fresh.tolist(), strict=True) if n})
 
     def gauges(self) -> dict[str, float]:

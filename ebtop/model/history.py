@@ -84,7 +84,7 @@ class _ToolHistory:
 
     @property
     def nbytes(self) -> int:
-        return self._tick_bytes + sum(told.nbytes for told in self._told.values())
+        return self._tick_bytes + sum(told.nbytes for told in self._told.values()) if self._told else self._tick_bytes
 
     def add(self, tick: Tick) -> None:
         tick = self._with_known_texts(tick)

@@ -123,7 +123,9 @@ def unusual(now: Figures, before: Sequence[Figures], gauges: Mapping[str, float]
 
 
 def _median(values: Sequence[float]) -> float:
-    return float(np.median(np.nan_to_num(np.array(values, np.float64))))
+    """Of some dozens: np.median takes ten times as long, and Python's module long to import."""
+    known = sorted(0.0 if math.isnan(value) else value for value in values)
+    return (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
 
 
 class MachineReader:
