@@ -15,7 +15,7 @@ class WireError(Exception):
 def dump(header: object) -> bytes:
     """JSON in ASCII; odd bytes in strings are lone surrogates and stay so. NumPy's numbers are numbers."""
     try:
-        return json.dumps(header, separators=(",", ":"), allow_nan=False, default=_number).encode("ascii")
+        return _ENCODER.encode(header).encode("ascii")
     except (TypeError, ValueError, RecursionError) as error:
         raise WireError(f"a message cannot be sent: {error}") from None
 
@@ -29,10 +29,15 @@ def _number(value: object) -> object:
 def load(raw: bytes) -> Any:
     """Parse JSON that may come from anyone."""
     try:
-        return json.loads(raw.decode("ascii"), parse_constant=_refuse)
+        return _DECODER.decode(raw.decode("ascii"))
     except (ValueError, RecursionError):
         raise WireError("a header is not JSON") from None
 
 
 def _refuse(_constant: str) -> None:
     raise ValueError("no NaN, no Infinity")
+
+
+# json.dumps and json.loads would make these anew for each message.
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_number)
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
