@@ -42,7 +42,12 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `ebtop record`."""
-    parser.add_argument("tool", metavar="TOOL", nargs="*", help="which (ebtop tools lists them); all without any")
+    parser.add_argument(
+        "tool",
+        metavar="TOOL",
+        nargs="*",
+        help="which (ebtop tools lists them); all without any, probe where -p says of what",
+    )
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the recording")
     parser.add_argument("--duration", type=float, metavar="S", help="stop after so many seconds")
     parser.add_argument("--force", action="store_true", help="replace FILE if it exists and is yours")
@@ -88,7 +93,7 @@ def main(args: argparse.Namespace, command: list[str] | None) -> int:
         from ebtop import registry
 
         tools = [arguments.one_tool(name) for name in dict.fromkeys(args.tool)] or [
-            tool for tool in registry.tools() if tool.make is None
+            tool for tool in registry.tools() if tool.make is None or args.point
         ]
         focus = arguments.focus_from(args)
         options = {tool.name: tool_options(tool, args) for tool in tools}

@@ -50,9 +50,15 @@ def _command(target: Path) -> list[str]:
     """`ebtop record` under a name of the host and at a place that say nothing of this machine, in namespaces."""
     staging = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "/usr/bin/python3", "staging.py"]
     python = str(INSTALLED / Path(sys.executable).relative_to(ROOT))
-    record = [python, "-m", "ebtop", "record", "-o", str(target), "--stacks", "--", *staging]
+    record = [python, "-m", "ebtop", "record", "-o", str(target), "--stacks", *_queries(), "--", *staging]
     set_up = f"hostname {HOST} && mount --bind '{ROOT}' {INSTALLED}"
     return ["unshare", "--uts", "--mount", "sh", "-c", f'{set_up} && exec "$@"', "sh", *record]
+
+
+def _queries() -> list[str]:
+    """What makes `probe` tell each query that the database is asked."""
+    postgres = max(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    return ["-p", f"usdt:{postgres}:postgresql:query__start", "--string", "arg0"]
 
 
 if __name__ == "__main__":
