@@ -17,6 +17,7 @@ ROOT = HERE.parents[1]
 TARGET = ROOT / "ebtop" / "demo" / "incident.ebtop.xz"
 PLACE, INSTALLED = Path("/srv/shop"), Path("/opt/ebtop")
 HOST = "web-03"
+STAGING = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "/usr/bin/python3", "staging.py"]
 
 
 def main() -> None:
@@ -29,6 +30,7 @@ def main() -> None:
         INSTALLED.mkdir(parents=True)
         try:
             _furnish()
+            subprocess.run([*STAGING, "prepare"], cwd=PLACE, check=True)
             subprocess.run(_command(recording), cwd=PLACE, check=True)
         finally:
             shutil.rmtree(PLACE)
@@ -48,9 +50,8 @@ def _furnish() -> None:
 
 def _command(target: Path) -> list[str]:
     """`ebtop record` under a name of the host and at a place that say nothing of this machine, in namespaces."""
-    staging = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "/usr/bin/python3", "staging.py"]
     python = str(INSTALLED / Path(sys.executable).relative_to(ROOT))
-    record = [python, "-m", "ebtop", "record", "-o", str(target), "--stacks", *_queries(), "--", *staging]
+    record = [python, "-m", "ebtop", "record", "-o", str(target), "--stacks", *_queries(), "--", *STAGING]
     set_up = f"hostname {HOST} && mount --bind '{ROOT}' {INSTALLED}"
     return ["unshare", "--uts", "--mount", "sh", "-c", f'{set_up} && exec "$@"', "sh", *record]
 

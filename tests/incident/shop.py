@@ -8,15 +8,16 @@ from __future__ import annotations
 import socket
 import string
 import sys
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import SimpleQueue
 
 import psycopg2
 
 PORT, SOCKETS, VERSION = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 CACHE = ("127.0.0.1", 6379)
-_mine = threading.local()
+CONNECTIONS = 4
+_idle: SimpleQueue[psycopg2.extensions.connection] = SimpleQueue()
 
 
 def cached(key: str) -> str | None:
@@ -33,11 +34,13 @@ def product(number: int) -> tuple[str, int]:
     """Its name and price."""
     if VERSION == 2:
         cached(f"product:{number}")
-    if not hasattr(_mine, "database"):
-        _mine.database = psycopg2.connect(host=SOCKETS, dbname="postgres", user="postgres")
-    with _mine.database, _mine.database.cursor() as cursor:
-        cursor.execute("SELECT name, price FROM product WHERE id = %s", (number,))
-        return cursor.fetchone() or ("nothing", 0)
+    database = _idle.get()
+    try:
+        with database, database.cursor() as cursor:
+            cursor.execute("SELECT name, price FROM product WHERE id = %s", (number,))
+            return cursor.fetchone() or ("nothing", 0)
+    finally:
+        _idle.put(database)
 
 
 class Page(BaseHTTPRequestHandler):
@@ -58,4 +61,6 @@ class Page(BaseHTTPRequestHandler):
         """Nothing: nginx has its log."""
 
 
+for _ in range(CONNECTIONS):
+    _idle.put(psycopg2.connect(host=SOCKETS, dbname="postgres", user="postgres"))
 ThreadingHTTPServer(("127.0.0.1", PORT), Page).serve_forever()

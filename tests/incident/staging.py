@@ -1,4 +1,4 @@
-"""Stages the incident: `python3 staging.py`, in a folder that holds the other files beside this one."""
+"""Stages the incident: `staging.py prepare`, then `staging.py`, in a folder that holds the other files beside this."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
 FRONT, BACK = 8080, 8081
@@ -27,10 +28,19 @@ http {{
 """
 
 
+def prepare() -> None:
+    """What was there before: files, and an empty database."""
+    folder = Path.cwd()
+    _furnish(folder)
+    data = folder / "data"
+    data.mkdir()
+    os.chown(data, _postgres().pw_uid, _postgres().pw_gid)
+    subprocess.run([POSTGRES[0] / "initdb", "-D", data, "-A", "trust"], check=True, **_becoming())
+
+
 def main() -> None:
     """From a calm morning to the end."""
     folder = Path.cwd()
-    _furnish(folder)
     database = _database(folder)
     _wait_for(BACK, shop := _shop(folder, 1))
     nginx = subprocess.Popen(["nginx", "-p", folder, "-c", folder / "nginx.conf"])
@@ -57,13 +67,8 @@ def _furnish(folder: Path) -> None:
 
 
 def _database(folder: Path) -> subprocess.Popen[bytes]:
-    """PostgreSQL with a table of products; it refuses to run as root."""
-    user, data = pwd.getpwnam("postgres"), folder / "data"
-    data.mkdir()
-    os.chown(data, user.pw_uid, user.pw_gid)
-    becoming = {"user": user.pw_uid, "group": user.pw_gid, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    tools = POSTGRES[0]
-    subprocess.run([tools / "initdb", "-D", data, "-A", "trust"], check=True, **becoming)
+    """PostgreSQL with a table of products."""
+    data, tools, becoming = folder / "data", POSTGRES[0], _becoming()
     settings = ["-c", f"unix_socket_directories={data}", "-c", "listen_addresses="]
     server = subprocess.Popen([tools / "postgres", "-D", data, *settings], **becoming)
     query = (
@@ -75,6 +80,16 @@ def _database(folder: Path) -> subprocess.Popen[bytes]:
             return server
         time.sleep(0.1)
     raise RuntimeError("PostgreSQL does not answer")
+
+
+def _postgres() -> pwd.struct_passwd:
+    return pwd.getpwnam("postgres")
+
+
+def _becoming() -> dict[str, Any]:
+    """For subprocess: PostgreSQL refuses to run as root."""
+    user = _postgres()
+    return {"user": user.pw_uid, "group": user.pw_gid, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 def _shop(folder: Path, version: int) -> subprocess.Popen[bytes]:
@@ -94,4 +109,4 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    (prepare if sys.argv[1:] == ["prepare"] else main)()

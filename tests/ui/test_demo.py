@@ -94,7 +94,7 @@ def test_the_stack_of_a_connection_that_was_refused(snap_compare, incident, size
     async def details(pilot: Pilot) -> None:
         await there(time, "slash", *"ret=ECONNREFUSED", "enter")(pilot)
         await pilot.press("enter")
-        await until(pilot, lambda: "kstack" in shown(pilot) and len(table(pilot).model))
+        await until(pilot, lambda: "sport " in shown(pilot) and len(table(pilot).model))
         await settled(pilot, 0.5)
 
     assert snap_compare(app, terminal_size=size, run_before=details)
