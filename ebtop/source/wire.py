@@ -51,7 +51,7 @@ from ebtop.tick import (
 
 __all__ = ["MAX_COMMAND", "MAX_MESSAGE", "VERSION", "CommandReader", "Reader", "WireError", "Writer"]
 
-VERSION = 1
+VERSION = 2
 """Of the protocol. Any change to a message is a new version."""
 
 MAX_MESSAGE = 1 << 30

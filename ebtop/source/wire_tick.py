@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -14,7 +14,9 @@ from ebtop.source.wire_values import decoder, integer, items, mapping, plain, st
 from ebtop.tick import Cost, Frame, Histogram, Stack, Tick
 from ebtop.tool import Names
 
-_FIELDS = {"tool", "start", "end", "lost", "cost", "names", "gauges", "events", "rows", "histograms", "stacks"}
+_ALWAYS = {"tool", "start", "end"}
+_FIELDS = _ALWAYS | {"lost", "cost", "names", "gauges", "events", "rows", "histograms", "stacks"}
+_NO_COST = Cost()
 _lost = decoder(Mapping[str, int])
 _gauges = decoder(Mapping[str, float])
 _cost = decoder(Cost)
@@ -22,13 +24,11 @@ _frame = decoder(Frame)
 
 
 def encode(tick: Tick, arrays: ArrayWriter) -> dict[str, Any]:
-    """The header of a tick; its arrays are added to `arrays` in the order in which `decode` takes them."""
-    return {
-        "tool": tick.tool,
-        "start": tick.start,
-        "end": tick.end,
+    """The header of a tick, without what it has not; its arrays are added to `arrays` in the order in which `decode`
+    takes them."""
+    header = {
         "lost": dict(tick.lost),
-        "cost": plain(tick.cost),
+        "cost": plain(tick.cost) if tick.cost != _NO_COST else None,
         "gauges": dict(tick.gauges),
         "names": {domain: [list(known), list(known.values())] for domain, known in tick.names.items()},
         "events": [arrays.add(batch) for batch in tick.events],
@@ -36,24 +36,20 @@ def encode(tick: Tick, arrays: ArrayWriter) -> dict[str, Any]:
         "histograms": _encode_histograms(tick.histograms, arrays) if tick.histograms else None,
         "stacks": _encode_stacks(tick.stacks, arrays) if tick.stacks else None,
     }
+    said = {name: value for name, value in header.items() if value}
+    return {"tool": tick.tool, "start": tick.start, "end": tick.end, **said}
 
 
 def decode(header: Any, arrays: ArrayReader) -> Tick:
     """The tick of a header; its arrays are views of the frame."""
-    if mapping(header).keys() != _FIELDS:
+    if not _ALWAYS <= mapping(header).keys() <= _FIELDS:
         raise WireError("the fields are not those of a Tick")
     return Tick(
         tool=string(header["tool"]),
         start=integer(header["start"]),
         end=integer(header["end"]),
-        lost=_lost(header["lost"]),
-        cost=_cost(header["cost"]),
-        names=_decode_names(header["names"]),
-        gauges=_gauges(header["gauges"]),
-        events=tuple(arrays.structured(said) for said in items(header["events"])),
-        rows=None if header["rows"] is None else arrays.structured(header["rows"]),
-        histograms=_decode_histograms(header["histograms"], arrays),
-        stacks=_decode_stacks(header["stacks"], arrays),
+        # In the order of the arrays; what is not said is as in a Tick of nothing.
+        **{name: read(header[name], arrays) for name, read in _READ.items() if name in header},
     )
 
 
@@ -80,8 +76,6 @@ def _encode_histograms(histograms: tuple[Histogram, ...], arrays: ArrayWriter) -
 
 
 def _decode_histograms(value: Any, arrays: ArrayReader) -> tuple[Histogram, ...]:
-    if value is None:
-        return ()
     said, counts = items(value, 2)
     heads = [items(head, 4) for head in items(said)]
     pieces = arrays.split(counts, "<u8", [integer(head[3]) for head in heads])
@@ -103,8 +97,6 @@ def _encode_stacks(stacks: tuple[Stack, ...], arrays: ArrayWriter) -> list[Any]:
 
 
 def _decode_stacks(value: Any, arrays: ArrayReader) -> tuple[Stack, ...]:
-    if value is None:
-        return ()
     table, said, path = items(value, 3)
     frames = [_frame(frame) for frame in items(table)]
     heads = [items(head, 5) for head in items(said)]
@@ -119,3 +111,15 @@ def _look_up(frames: list[Frame], path: Array) -> tuple[Frame, ...]:
     if len(path) and int(path.max()) >= len(frames):
         raise WireError("a stack names a frame that was not sent")
     return tuple(map(frames.__getitem__, path.tolist()))
+
+
+_READ: Mapping[str, Callable[[Any, ArrayReader], Any]] = {
+    "lost": lambda said, _arrays: _lost(said),
+    "cost": lambda said, _arrays: _cost(said),
+    "names": lambda said, _arrays: _decode_names(said),
+    "gauges": lambda said, _arrays: _gauges(said),
+    "events": lambda said, arrays: tuple(arrays.structured(each) for each in items(said)),
+    "rows": lambda said, arrays: arrays.structured(said),
+    "histograms": _decode_histograms,
+    "stacks": _decode_stacks,
+}

@@ -98,9 +98,13 @@ class Header(Line):
         """Say what is so now; the tooltip names what was lost and what the cost is made of."""
         self._snapshot, self._paused = snapshot, paused
         self.changed()
-        tip = explanation(snapshot)
-        if self.tooltip != tip:
-            self.tooltip = tip
+        if self.mouse_hover:
+            self.on_enter()
+
+    def on_enter(self) -> None:
+        """The mouse is over it: a tooltip that nobody looks at would be made every second."""
+        if self._snapshot is not None:
+            self.tooltip = explanation(self._snapshot)
 
     def text(self, width: int) -> Text:
         """The line."""

@@ -15,7 +15,8 @@ PANES = ("opensnoop", "runqlat", "profile")
 
 
 def at_rest(plan: Plan) -> Iterator[Figure]:
-    """Ten seconds after the start, while nobody does anything. The dashboard runs all its tools."""
+    """Ten seconds after the start, and half a minute later, while nobody does anything. The dashboard runs all its
+    tools."""
     memory = Figure("pss", "Memory of all its processes (PSS) after 10 s", "MiB", digits=0, goals={DASHBOARD: 180})
     idle = Figure("idle", "CPU when nothing happens", "% of a core", digits=2, goals={DASHBOARD: 1.0})
     for _ in plan.rounds():
@@ -24,7 +25,8 @@ def at_rest(plan: Plan) -> Iterator[Figure]:
                 with attached(tracer) as running:
                     time.sleep(plan.seconds(9))
                     memory.add(tracer.name, running.memory())
-                    idle.add(tracer.name, 100 * sum(running.shares(plan.seconds(5))))
+                    time.sleep(plan.seconds(30))  # it learns about running programs, and looks at its own memory
+                    idle.add(tracer.name, 100 * sum(running.shares(plan.seconds(20))))
             except UnavailableError as error:
                 memory.missing(tracer.name, error)
                 idle.add(tracer.name, None)

@@ -26,7 +26,7 @@ def frame(kind: int, header: object, arrays: bytes = b"") -> bytes:
 def tick_header(**changes: object) -> dict[str, object]:
     empty: dict[str, object] = {
         "tool": "x", "start": 1, "end": 2, "lost": {}, "cost": {"run_ns": 0, "run_count": 0},
-        "names": {}, "gauges": {}, "events": [], "rows": None, "histograms": None, "stacks": None,
+        "names": {}, "gauges": {}, "events": [],
     }  # fmt: skip
     return empty | {key: _laid_out(value) for key, value in changes.items()}
 
@@ -43,6 +43,7 @@ def _laid_out(value: Any) -> Any:
 
 def test_the_hand_made_header_is_right() -> None:
     assert received(frame(1, tick_header())) == [t.Tick("x", 1, 2)]
+    assert received(frame(1, {"tool": "x", "start": 1, "end": 2})) == [t.Tick("x", 1, 2)]
 
 
 A = ["a", "<u4", [], 0]
@@ -59,6 +60,9 @@ HOSTILE_TICKS: list[tuple[dict[str, object], bytes]] = [
     (tick_header(names={"d": [[1], [None]]}), b""),
     (tick_header(names={"d": [[[]], [1]]}), b""),
     (tick_header(events=None), b""),
+    (tick_header(rows=None), b""),
+    (tick_header(histograms=None), b""),
+    ({"tool": "x", "start": 1}, b""),
     (tick_header(events=[[1, [4, [["a", "|O", [], 0]]]]]), bytes(8)),
     (tick_header(events=[[1, [8, [["a", "|O8", [], 0]]]]]), bytes(8)),
     (tick_header(events=[[1, [8, [["a", "<M8", [], 0]]]]]), bytes(8)),
