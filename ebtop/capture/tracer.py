@@ -6,6 +6,7 @@ import secrets
 import select
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -31,6 +32,8 @@ LOST = ("ring full", "map full", NO_STACK, "slot shared", "memory unreadable")
 MOST_STREAMS = 8
 """How many numbers that has."""
 BACKLOG, BUSY = "backlog full", "program was running"
+MOST_UNASKED_S = 10.0
+"""So long after it happened, at most, is a program's being busy told."""
 
 
 GO_ON_IN = {
@@ -96,7 +99,7 @@ class Tracer:
         self._counted = np.zeros(len(LOST), np.uint64)
         self._timed_from: tuple[int, int] | None = None
         self._rate = Rate()
-        self._missed = 0
+        self._missed, self._asked = 0, 0.0
         self._gauged: dict[str, int] = {}
         self._counts: npt.NDArray[np.uint64] | None = None
         self._cpus = possible_cpus()
@@ -177,13 +180,14 @@ class Tracer:
             dropped, self._dropped = self._dropped, 0
             cgroups, self._finisher.cgroups = self._finisher.cgroups, set()
         lost = self._lost() + Counter({BACKLOG: dropped})
-        # Asking each program costs as much as all the rest of a quiet tick: where they are timed, only then.
-        if timed_s or last or self._timed_from is None:
+        # Asking each program costs as much as all the rest of a quiet tick: where they are timed, mostly only then.
+        if timed_s or last or self._timed_from is None or time.monotonic() > self._asked + MOST_UNASKED_S:
             lost += self._take_runs(timed_s)
         return Taken(pending, cgroups, lost, self._rate)
 
     def _take_runs(self, timed_s: float) -> Counter[str]:
         """Learn what the programs cost: how often they were not run since this was asked last."""
+        self._asked = time.monotonic()
         run_ns, run_count, missed = self._runs()
         if timed_s and self._timed_from is not None:
             then = self._timed_from

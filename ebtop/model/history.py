@@ -9,7 +9,7 @@ from dataclasses import replace
 from ebtop import registry
 from ebtop.model.activity import Moment, amount
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
-from ebtop.model.told import Told
+from ebtop.model.told import SharedStacks, Told
 from ebtop.probing.plan import Plan
 from ebtop.tick import FoundPoints, Gone, Message, Notice, Past, Phase, ProcessDetails, Tick, ToolState, Vitals
 from ebtop.tool import Names, Tool, Type
@@ -78,6 +78,7 @@ class _ToolHistory:
         self._lost: Counter[str] = Counter()
         self._names = _Known()
         self._told = {c.key: Told() for c in tool.columns if c.type is Type.STACK}
+        self._stacks = SharedStacks()
         self._added = 0
         self._held: set[int] = set()  # ids of the events in `ticks`, for tools whose rows come late
         self._snapshot: ToolSnapshot | None = None
@@ -88,6 +89,8 @@ class _ToolHistory:
 
     def add(self, tick: Tick) -> None:
         tick = self._with_known_texts(tick)
+        if tick.stacks:
+            tick = replace(tick, stacks=self._stacks.shared(tick.stacks))
         self.ticks.append(tick)
         self._activity.append(Moment(tick.end, amount(tick)))
         self._sizes.append(self._size(tick))

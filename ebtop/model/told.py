@@ -1,17 +1,42 @@
-"""Long texts that ticks tell again and again (stacks): each held once, as long as a tick that told it is held."""
+"""What ticks tell again and again (stacks, as texts or as frames), and is to be held once."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+from ebtop.tick import Frame, Stack
 from ebtop.tool import Names
 
 _ENTRY_BYTES = 200  # about what an entry takes beside its text
 
 
+class SharedStacks:
+    """Stacks with the frames that equal ones had before: the same functions run every second."""
+
+    MOST = 20_000
+
+    def __init__(self) -> None:
+        self._frames: dict[Frame, Frame] = {}
+        self._paths: dict[tuple[Frame, ...], tuple[Frame, ...]] = {}
+
+    def shared(self, stacks: Iterable[Stack]) -> tuple[Stack, ...]:
+        """The same stacks."""
+        if len(self._frames) > self.MOST or len(self._paths) > self.MOST:
+            self._frames, self._paths = {}, {}  # ticks keep what they have
+        return tuple(replace(stack, frames=self._path(stack.frames)) for stack in stacks)
+
+    def _path(self, frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
+        known = self._paths.get(frames)
+        if known is None:
+            known = tuple(self._frames.setdefault(frame, frame) for frame in frames)
+            self._paths[known] = known
+        return known
+
+
 class Told:
-    """Texts by id, of one domain. `nbytes` is about what they take."""
+    """Texts by id, of one domain, held as long as a tick that told them is. `nbytes` is about what they take."""
 
     def __init__(self) -> None:
         self.texts: dict[int, str | int] = {}

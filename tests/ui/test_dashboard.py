@@ -215,6 +215,18 @@ async def test_notices_do_not_pile_up_to_the_header(size):
         assert [n for n in range(12) if f"no process {n} " in shown(pilot)] == [9, 10, 11]
 
 
+async def test_the_header_says_what_was_lost_to_who_points_at_it():
+    source = Scripted(started())
+    async with dashboard(source).run_test(tooltips=True) as pilot:
+        await filled(pilot)
+        header = pilot.app.screen.query_one("#header")
+        assert header.tooltip is None
+        await pilot.hover("#header")
+        await until(pilot, lambda: "of one core" in str(header.tooltip))
+        source.say(Tick(OPENS.name, 0, 1, lost={"ring full": 12}))
+        await until(pilot, lambda: "opensnoop lost 12: ring full" in str(header.tooltip))
+
+
 async def test_paused_stands_still_while_capture_goes_on():
     source = Scripted(started())
     async with dashboard(source).run_test(size=(120, 36)) as pilot:

@@ -10,7 +10,8 @@ import pytest
 from ebtop import registry
 from ebtop.model import history
 from ebtop.model.history import History
-from ebtop.tick import Gone, Notice, Phase, ProcessDetails, Tick, ToolState, Vitals
+from ebtop.model.told import SharedStacks
+from ebtop.tick import Frame, Gone, Notice, Phase, ProcessDetails, Stack, Tick, ToolState, Vitals
 from ebtop.tool import Kind, values
 from tests.ui import synthetic
 
@@ -67,6 +68,22 @@ def test_a_snapshot_does_not_change():
     assert held.snapshot(6).tools[EXECS.name].lost == {"ring full": 3}
     assert held.snapshot(6).tools[EXECS.name].names["cgroup"][1] == "renamed"
     assert held.tool(OPENS.name) is before.tools[OPENS.name]
+
+
+def test_stacks_that_are_told_again_are_held_once(monkeypatch):
+    profile = next(t for t in registry.tools() if t.kind is Kind.STACKS)
+    kept = History((profile,))
+    told = [Stack((Frame("main", "a.out", False), Frame(f"f{n % 3}", "a.out", False)), n, 1, 1, "a") for n in range(6)]
+    for second in range(2):
+        fresh = tuple(replace(s, frames=tuple(Frame(*f) for f in s.frames)) for s in told)
+        kept.add(Tick(profile.name, second, second + 1, stacks=fresh))
+    held = kept.tool(profile.name).ticks
+    assert [tick.stacks for tick in held] == [tuple(told)] * 2
+    assert len({id(stack.frames) for tick in held for stack in tick.stacks}) == 3
+    assert len({id(frame) for tick in held for stack in tick.stacks for frame in stack.frames}) == 4
+    monkeypatch.setattr(SharedStacks, "MOST", 3)
+    kept.add(Tick(profile.name, 2, 3, stacks=tuple(told)))
+    assert kept.tool(profile.name).ticks[-1].stacks == tuple(told)
 
 
 def test_late_rows_complete_their_events_and_go_with_them():
