@@ -92,7 +92,8 @@ class Tick:
         arrays = [*self.events, *(h.counts for h in self.histograms)]
         if self.rows is not None:
             arrays.append(self.rows)
-        return sum(a.nbytes for a in arrays) + 400 * len(self.stacks) + 200 * len(self.histograms) + 500
+        small = 400 * len(self.stacks) + 200 * len(self.histograms) + 100 * len(self.gauges)
+        return sum(a.nbytes for a in arrays) + small + 700
 
 
 class Phase(StrEnum):
