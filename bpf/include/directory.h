@@ -3,11 +3,11 @@
  *
  * Read here and not from /proc later: a process that is gone, or has moved on, has no /proc/PID/cwd to ask.
  * Names are written leaf first, each with its NUL; the reader turns them round.
- * The program that includes this declares struct dir_path's stream as `dirs`.
+ * The program that includes this declares the streams `dirs`, of struct dir_path_short, and `long_dirs`, of struct
+ * dir_path.
  */
 #pragma once
 
-#define DIR_NAMES 4096
 #define DIR_DEPTH 48
 #define DIR_FRESH_NS 1000000000ULL
 
@@ -23,6 +23,7 @@ struct dir_known {
 };
 
 BPF_TABLE("lru_hash", struct dir_key, struct dir_known, dirs_known, 8192);
+BPF_PERCPU_ARRAY(dir_scratch, struct dir_path, 1); /* how long the names are is known only after the walk */
 
 static __always_inline void dir_walk(struct dir_path *out, struct dir_key *key, void *root_mount) {
     void *dentry = key->dentry;
@@ -79,6 +80,23 @@ static __always_inline bool dir_of(struct dir_key *key, void *task, s32 dirfd) {
     return key->dentry != 0;
 }
 
+static __always_inline bool dir_tell(void *ctx, struct dir_path *found) {
+    if (found->names_len > DIR_NAMES_SHORT) {
+        struct dir_path *whole = long_dirs_reserve();
+        if (!whole)
+            return false;
+        read_kernel(whole, sizeof(*whole), found);
+        long_dirs_submit(ctx, whole);
+        return true;
+    }
+    struct dir_path_short *out = dirs_reserve();
+    if (!out)
+        return false;
+    read_kernel(out, sizeof(*out), found);
+    dirs_submit(ctx, out);
+    return true;
+}
+
 /* The id under which the directory is known, 0 when it cannot be told. */
 static __always_inline u64 directory_id(void *ctx, s32 dirfd, u64 now) {
     void *task = (void *)bpf_get_current_task();
@@ -90,13 +108,15 @@ static __always_inline u64 directory_id(void *ctx, s32 dirfd, u64 now) {
     struct dir_known *known = dirs_known.lookup(&key);
     if (known && now - known->ts < DIR_FRESH_NS)
         return known->id;
-    struct dir_path *out = dirs_reserve();
-    if (!out)
+    u32 zero = 0;
+    struct dir_path *found = dir_scratch.lookup(&zero);
+    if (!found)
         return known ? known->id : 0;
     struct dir_known fresh = {.id = (now << 8) | (bpf_get_smp_processor_id() & 255), .ts = now};
-    out->id = fresh.id;
-    dir_walk(out, &key, KREAD(root, path, mnt));
-    dirs_submit(ctx, out);
+    found->id = fresh.id;
+    dir_walk(found, &key, KREAD(root, path, mnt));
+    if (!dir_tell(ctx, found))
+        return known ? known->id : 0;
     dirs_known.update(&key, &fresh);
     return fresh.id;
 }

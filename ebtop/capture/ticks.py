@@ -83,7 +83,7 @@ def counted(counts: npt.NDArray[np.uint64]) -> Batch:
 
 
 def directory_names(batches: Iterable[Batch]) -> dict[int, str]:
-    """What struct dir_path (bpf/include/dir_path.h) says: id to path. A path that was cut begins with ".../"."""
+    """What the records of bpf/include/dir_path.h say: id to path. A path that was cut begins with ".../"."""
     found = {}
     for batch in batches:
         rows = zip(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -149,6 +152,37 @@ def test_the_same_numbers_as_bpftrace(tmp_path: Path) -> None:
     assert len(ours.where(path=str(target), pid=pid)) == 30011
 
 
+@contextmanager
+def standing_still(tracing: Background) -> Iterator[None]:
+    """The reader of the rings does nothing for as long as this lasts."""
+    time.sleep(1)
+    capture = psutil.Process(tracing.process.pid).children(recursive=True)[1]
+    capture.suspend()
+    try:
+        yield
+    finally:
+        capture.resume()
+    time.sleep(1)
+
+
+@pytest.mark.native
+def test_a_walk_through_many_directories(tmp_path: Path) -> None:
+    """Each open begins in a directory that was not seen before, and for a while nobody reads what is told of them."""
+    if shutil.which("find") is None:
+        pytest.skip("needs find")
+    made = [tmp_path / "tree" / str(upper) / str(lower) for upper in range(101) for lower in range(103)]
+    for directory in made:
+        (directory / "inner").mkdir(parents=True)
+    tracing = Background(tmp_path / "out.json", "opensnoop", "--comm", "find")
+    tracing.wait_until_it_sees("find", tmp_path / "tree", "-maxdepth", "0")
+    with standing_still(tracing):
+        walk = started(["find", tmp_path / "tree"], stdout=subprocess.DEVNULL)
+        walk.wait(timeout=60)
+    found = tracing.stop()
+    assert found.summary["lost"] == 0
+    assert {f"{directory}/inner" for directory in made} <= {event["abspath"] for event in found.where(pid=walk.pid)}
+
+
 @pytest.mark.native
 @pytest.mark.parametrize("way", WAYS[:2])
 def test_what_does_not_fit_is_counted_exactly(tmp_path: Path, way: str) -> None:
@@ -159,15 +193,9 @@ def test_what_does_not_fit_is_counted_exactly(tmp_path: Path, way: str) -> None:
     tracing.wait_until_it_sees(*loads.command("opens", target, 1))
     whole = started(loads.command("opens", target, 1), stdout=subprocess.DEVNULL)
     whole.wait(timeout=60)
-    time.sleep(1)
-    capture = psutil.Process(tracing.process.pid).children(recursive=True)[1]
-    capture.suspend()
-    try:
+    with standing_still(tracing):
         load = started(loads.command("opens", target, 500009), stdout=subprocess.DEVNULL)
         load.wait(timeout=60)
-    finally:
-        capture.resume()
-    time.sleep(1)
     found = tracing.stop()
     seen = len(found.where(pid=load.pid))
     # The load opens its libraries too: as many as in a run that lost nothing.
