@@ -15,14 +15,14 @@ from tests import loads
 from tests.kernel.ebtop import Output, started, trace
 from tests.kernel.test_stacks import below_main, counted, listener, ways, with_stacks
 
-BUILT = {"frame pointers": (), "none": loads.WITHOUT_FRAME_POINTERS}
+BUILT = {"frame pointers": loads.THROUGH_LIBC, "none": loads.WITHOUT_FRAME_POINTERS}
 FIRST, SECOND = ["main", "first_way", "do_it"], ["main", "second_way", "deeper", "do_it"]
-"""Of tests/loads/callers.c."""
+"""Of tests/loads/paths.c."""
 
 
 def command(built: str, *arguments: object) -> list[str]:
     """The load, built that way."""
-    return [str(loads.build("callers", *BUILT[built])), *map(str, arguments)]
+    return [str(loads.build("paths", *BUILT[built])), *map(str, arguments)]
 
 
 def alike(stacks: Counter[tuple[str, ...]]) -> Counter[tuple[str, ...]]:
@@ -35,7 +35,7 @@ def alike(stacks: Counter[tuple[str, ...]]) -> Counter[tuple[str, ...]]:
 
 
 def expected(first: int, second: int, *inner: str) -> Counter[tuple[str, ...]]:
-    """What `callers` does."""
+    """What `paths` does."""
     return Counter({(*FIRST, *inner): first, (*SECOND, *inner): second})
 
 

@@ -18,7 +18,8 @@ from typing import Any
 SOURCES = Path(__file__).parent
 # Frame pointers, so that stacks are whole; no inlining across files can hide a function.
 FLAGS = ("-O2", "-g", "-Wall", "-Wextra", "-fno-omit-frame-pointer", "-pthread")
-WITHOUT_FRAME_POINTERS = ("-fomit-frame-pointer",)
+THROUGH_LIBC = ("-DTHROUGH_LIBC",)
+WITHOUT_FRAME_POINTERS = (*THROUGH_LIBC, "-fomit-frame-pointer")
 
 
 @cache
@@ -57,7 +58,8 @@ def build_all() -> Path:
     """Build every load: the folder that they are in."""
     for source in sorted(SOURCES.glob("*.c*")):
         build(source.stem)
-    build("callers", *WITHOUT_FRAME_POINTERS)
+    for flags in (THROUGH_LIBC, WITHOUT_FRAME_POINTERS):
+        build("paths", *flags)
     return _directory()
 
 

@@ -1,10 +1,13 @@
 /* Does something by two ways: `first_way` N times, `second_way` M times, in turn while both have some left, then PAUSE
- * ms of nothing after each (0: none). WHAT is open (PATH), exec (PATH, as a child) or connect (PATH is a port on
- * 127.0.0.1). The system call is made by `by_itself`, without the C library, whose functions may lack frame pointers.
+ * ms of nothing after each (0: none). WHAT is open (PATH), exec (PATH, as a child), connect (PATH is a port on
+ * 127.0.0.1), deep (open, below 400 frames), wide (open, below 6 KiB of a function's own) or signal (open, in a
+ * handler). The system call is made by `by_itself`; with THROUGH_LIBC by the C library, whose functions may lack frame
+ * pointers, and then the program need have none either.
  */
 #include "load.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -23,6 +26,11 @@ KEPT static void done(void)
     calls++;
 }
 
+#ifdef THROUGH_LIBC
+#define OPEN(path) open(path, O_RDONLY)
+#define CONNECT(fd, to) connect(fd, (struct sockaddr *)&(to), sizeof(to))
+#define EXECVE(path, argv, env) execve(path, argv, env)
+#else
 KEPT static long by_itself(long number, long a, long b, long c, long d)
 {
     long result;
@@ -39,10 +47,14 @@ KEPT static long by_itself(long number, long a, long b, long c, long d)
     done();
     return result;
 }
+#define OPEN(path) by_itself(SYS_openat, AT_FDCWD, (long)(path), O_RDONLY, 0)
+#define CONNECT(fd, to) by_itself(SYS_connect, fd, (long)&(to), sizeof(to), 0)
+#define EXECVE(path, argv, env) by_itself(SYS_execve, (long)(path), (long)(argv), (long)(env), 0)
+#endif
 
 KEPT static void open_it(void)
 {
-    long fd = by_itself(SYS_openat, AT_FDCWD, (long)path, O_RDONLY, 0);
+    int fd = OPEN(path);
     if (fd >= 0)
         close(fd);
     done();
@@ -53,7 +65,7 @@ KEPT static void connect_it(void)
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(path))};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    by_itself(SYS_connect, fd, (long)&to, sizeof to, 0);
+    CONNECT(fd, to);
     close(fd);
     done();
 }
@@ -64,10 +76,34 @@ KEPT static void exec_it(void)
     char *argv[] = {path, NULL}, *none[] = {NULL};
     pid_t pid = fork();
     if (!pid) {
-        by_itself(SYS_execve, (long)path, (long)argv, (long)none, 0);
+        EXECVE(path, argv, none);
         _exit(1);
     }
     waitpid(pid, NULL, 0);
+    done();
+}
+
+KEPT static void go_down(int levels)
+{
+    if (levels > 1)
+        go_down(levels - 1);
+    else
+        open_it();
+    done();
+}
+
+KEPT static void be_wide(void)
+{
+    char room[6144];
+    __asm__ volatile("" : : "r"(room) : "memory");
+    open_it();
+    done();
+}
+
+static void handler(int number)
+{
+    (void)number;
+    open_it();
     done();
 }
 
@@ -77,8 +113,14 @@ KEPT static void do_it(void)
         open_it();
     else if (*what == 'c')
         connect_it();
-    else
+    else if (*what == 'e')
         exec_it();
+    else if (*what == 'd')
+        go_down(400);
+    else if (*what == 'w')
+        be_wide();
+    else
+        raise(SIGUSR1);
     done();
 }
 
@@ -102,7 +144,7 @@ KEPT static void second_way(void)
 
 int main(int argc, char **argv)
 {
-    const char *usage = "paths open|exec|connect PATH N M [PAUSE]";
+    const char *usage = "paths open|exec|connect|deep|wide|signal PATH N M [PAUSE]";
     if (argc < 5 || argc > 6) {
         fprintf(stderr, "usage: %s\n", usage);
         return 2;
@@ -111,6 +153,7 @@ int main(int argc, char **argv)
     path = argv[2];
     long long n = number(argv[3], usage), m = number(argv[4], usage), pause = argc > 5 ? number(argv[5], usage) : 0;
     struct timespec wait = {pause / 1000, pause % 1000 * 1000000};
+    signal(SIGUSR1, handler);
     long long wall = now_ns(), cpu = cpu_ns(1);
     for (long long i = 0; i < n || i < m; i++) {
         if (i < n)
