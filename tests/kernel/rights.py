@@ -40,14 +40,6 @@ def granted(capabilities: str, *arguments: str, **environment: str) -> list[str]
     return ["setpriv", *who, *sets, *variables, *EBTOP, *arguments]
 
 
-def may_look(folder: Path) -> None:
-    """Let others into a folder of pytest's."""
-    folder.chmod(0o777)
-    for parent in folder.parents:
-        if parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o011)
-
-
 def status(pid: int) -> dict[str, int]:
     """CapInh, CapPrm, CapEff, CapBnd, CapAmb and NoNewPrivs of a process, as numbers; of all its threads alike."""
     texts = [Path(f"/proc/{pid}/task/{tid}/status").read_text() for tid in os.listdir(f"/proc/{pid}/task")]
