@@ -27,7 +27,7 @@ SMALLEST = UNIT // 2
 """What is smaller goes through the pipe."""
 
 KEPT_S = 3.0
-"""Units that were not used for so long give their memory back."""
+"""Units that have been free for so long give their memory back."""
 
 _MADV_REMOVE = 9  # linux/mman.h; Python has it from 3.14 on
 
@@ -78,9 +78,10 @@ class ArenaWriter:
         return first
 
     def trim(self) -> None:
-        """Give back the memory of units that have not been used for a while."""
+        """Give back the memory of units that have been free for a while."""
         now = time.monotonic()
-        for unit in [unit for unit, used in self._used.items() if now - used > KEPT_S and not self._marks[unit]]:
+        self._used.update(dict.fromkeys((unit for unit in self._used if self._marks[unit]), now))
+        for unit in [unit for unit, used in self._used.items() if now - used > KEPT_S]:
             del self._used[unit]
             self._units.madvise(_MADV_REMOVE, unit * UNIT, UNIT)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ebtop.model.activity import Moment
 from ebtop.model.snapshot import Playback
@@ -34,8 +34,11 @@ from ebtop.tool import Tool
 
 SPEEDS = (1.0, 2.0, 10.0)
 
-PAST_BYTES, PAST_TICKS = 8 << 20, 150
-"""What is read of each tool's past when another time is gone to: it is to be shown at once."""
+SOON = (1 << 20, 10)
+"""What is read of each tool's past when another time is gone to, bytes and ticks: it is to be shown at once."""
+
+PAST = (8 << 20, 150)
+"""The same as soon as there is time."""
 
 _POLL_S = 0.25
 _NAMES = 50_000
@@ -103,6 +106,7 @@ class ReplaySource:
         self._head.move(speed=speed)
         self._tasks: deque[Command | _End] = deque()
         self._wanted: int | None = None  # the time to go to
+        self._brief = False  # more of the past is to be read
         self._complete = recording.meta.closed
         self._activity: dict[str, Sequence[Moment]] = {}
         self._overlooked = deque(self._tools)  # tools whose activity is not known yet, or has grown
@@ -180,9 +184,12 @@ class ReplaySource:
                 case _End():
                     return
                 case int(time):
-                    yield self._past(time)
+                    yield self._past(time, self._firsts(time, SOON))
+                    self._brief = self._firsts(time, SOON) != self._firsts(time, PAST)
                     said, coming = time, self._after(time)
                     ahead = next(coming, None)
+                case _Idle() if self._brief:
+                    yield from self._more_past(said)
                 case _Idle():
                     yield from self._look_over(self._overlooked.popleft())
                 case _Due() if ahead:
@@ -214,7 +221,7 @@ class ReplaySource:
                     left = None if self._complete else _POLL_S
                 if waited:
                     return _Due()
-                if self._overlooked:
+                if self._brief or self._overlooked:
                     return _Idle()
                 waited = not head.changed.wait(left)
 
@@ -254,16 +261,28 @@ class ReplaySource:
         if vitals is not None:
             yield vitals
 
-    def _past(self, time: int) -> Past:
-        reader, ticks, names, totals = self._recording, [], {}, {}
-        for name in self._tools:
-            first = reader.before(name, time, PAST_BYTES, PAST_TICKS)
-            ticks += list(reader.ticks({name}, first, time))
-            names[name] = reader.names(name, first, _NAMES)
-            totals[name] = reader.totals(name, first)
+    def _firsts(self, time: int, most: tuple[int, int]) -> dict[str, int]:
+        """The end of the first tick of each tool that is shown as its past."""
+        return {name: self._recording.before(name, time, *most) for name in self._tools}
+
+    def _past(self, time: int, firsts: Mapping[str, int], ticks: Sequence[Tick] = ()) -> Past:
+        reader = self._recording
+        found = list(ticks) or [tick for name in firsts for tick in reader.ticks({name}, firsts[name], time)]
+        names = {name: reader.names(name, first, _NAMES) for name, first in firsts.items()}
+        totals = {name: reader.totals(name, first) for name, first in firsts.items()}
         vitals = reader.latest("Vitals", time)
-        ticks.sort(key=lambda tick: tick.end)
-        return Past(time, tuple(ticks), names, totals, vitals if isinstance(vitals, Vitals) else None)
+        found.sort(key=lambda tick: tick.end)
+        return Past(time, tuple(found), names, totals, vitals if isinstance(vitals, Vitals) else None)
+
+    def _more_past(self, time: int) -> Iterator[Message]:
+        """The past whole, unless something else is asked for meanwhile."""
+        firsts, found = self._firsts(time, PAST), list[Tick]()
+        for name, first in firsts.items():
+            found += self._recording.ticks({name}, first, time)
+            if self._tasks or self._wanted is not None:
+                return
+        self._brief = False
+        yield self._past(time, firsts, found)
 
     def _answer(self, command: Command) -> Iterator[Message]:
         match command:

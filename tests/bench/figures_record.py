@@ -29,6 +29,8 @@ from tests.ui import synthetic
 RECORD, SAME = "ebtop record", "bpftrace, as many columns"
 RATES = (STEADY, FLAT_OUT)
 BIG = 1000 << 20
+OTHERS = 1_000
+"""Events a second of each tool besides, in the large recording."""
 TIMES = 20
 _END = "\x1b[F"
 
@@ -102,7 +104,7 @@ def replayed(plan: Plan) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "big"
         seconds = _write(file, plan.scaled(BIG))
-        opened.note(f"{seconds} s at 50,000 opens a second beside four other tools")
+        opened.note(f"{seconds} s at 50,000 opens a second, and {OTHERS} of each other event")
         for _ in plan.rounds():
             _on_the_screen(file, seconds, opened, shown)
             start = time.monotonic()
@@ -116,7 +118,7 @@ def replayed(plan: Plan) -> Iterator[Figure]:
 def _write(file: Path, size: int) -> int:
     """A recording of that size, the same second again and again: how many seconds."""
     tools = registry.tools()
-    first = [synthetic.tick(tool, 0, STEADY) for tool in tools]
+    first = [synthetic.tick(tool, 0, STEADY if tool.name == TOOL else OTHERS) for tool in tools]
     number = 0
     with RecordingWriter(file, tools=tools) as writer:
         for tool in tools:
@@ -143,6 +145,7 @@ def _on_the_screen(file: Path, seconds: int, opened: Figure, shown: Figure) -> N
     terminal = Terminal([str(EBTOP), "replay", str(file)], 120, 36)
     try:
         opened.add("until the screen is drawn", terminal.wait_for("REPLAY", 30))
+        terminal.type(registry.find(TOOL).key)
         terminal.wait_for(" events", 30)
         shown.add("End, on the screen", terminal.answer_s(_END, last))
     finally:
