@@ -23,6 +23,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from ebtop import __version__
 from ebtop.arena import ArenaReader, ArenaWriter
+from ebtop.gather import write_all
 from ebtop.probing.plan import Plan
 from ebtop.sanitise import sanitise
 from ebtop.source import wire_tick
@@ -85,7 +86,6 @@ _HELLO = struct.Struct("<8sI20s")
 _PREFIX = struct.Struct("<IBBHI")
 _LENGTH = struct.Struct("<Q")
 _BEHIND_LENGTH = _PREFIX.size - 4
-_MAX_BUFFERS = 512  # Linux takes 1,024 in one writev(2)
 _MOST_HELD = 1 << 16
 
 Received = TypeVar("Received", Message, Command)
@@ -153,15 +153,7 @@ class Writer:
             if sum(memoryview(buffer).nbytes for buffer in self._held) < _MOST_HELD:
                 return
             buffers, self._held = self._held, []
-        left = [memoryview(buffer) for buffer in buffers]
-        at = 0
-        while at < len(left):
-            written = os.writev(self._fd, left[at : at + _MAX_BUFFERS])
-            while at < len(left) and written >= len(left[at]):
-                written -= len(left[at])
-                at += 1
-            if written:
-                left[at] = left[at][written:]
+        write_all(buffers, lambda some, _done: os.writev(self._fd, some))
 
 
 class _FrameReader(Generic[Received]):

@@ -109,6 +109,26 @@ def test_when_all_units_are_taken_nothing_is_lost(ends: Ends) -> None:
     assert all(map(same, found, [*made[:4], *made[9:]]))  # nobody wrote where others look
 
 
+def test_arrays_of_many_pieces(ends: Ends) -> None:
+    """More of them than one call to the kernel takes."""
+    pieces = [bytes([number % 251]) * (number % 700) for number in range(3001)]
+    together = b"".join(pieces)
+    place = ends.writing.place(pieces, len(together))
+    assert place == 0
+    assert bytes(ends.reading.view(place, len(together))) == together
+
+
+def test_memory_in_use_is_kept_and_used_again(ends: Ends) -> None:
+    """Only after they have been free for a while do units give their memory back."""
+    held, _ = ends.passed(tick(LARGE))
+    for unit in ends.writing._used:
+        ends.writing._used[unit] -= arena.KEPT_S + 1
+    ends.writing.trim()
+    held.clear()
+    ends.writing.trim()
+    assert os.fstat(ends.units).st_blocks * 512 > 2 * UNIT
+
+
 def test_memory_that_is_not_used_is_given_back(ends: Ends) -> None:
     held, _ = ends.passed(tick(LARGE), tick(LARGE))
     used = os.fstat(ends.units).st_blocks
