@@ -163,6 +163,12 @@ class Recording:
         return earliest
 
     @_told
+    def size(self, tool: str, first: int, last: int) -> int:
+        """Bytes of memory that a tool's ticks take that end in this time."""
+        query = 'SELECT size FROM tick WHERE tool = ? AND "end" BETWEEN ? AND ?'
+        return sum(whole(size) for (size,) in self._database.execute(query, (tool, first, last)))
+
+    @_told
     def moments(self, tool: str, after: int = 0) -> Sequence[Moment]:
         """When how much happened after a time, to the end of the recording."""
         query = 'SELECT "end", amount FROM tick WHERE tool = ? AND "end" > ? ORDER BY "end"'

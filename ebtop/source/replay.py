@@ -34,11 +34,13 @@ from ebtop.tool import Tool
 
 SPEEDS = (1.0, 2.0, 10.0)
 
-SOON = (1 << 20, 10)
-"""What is read of each tool's past when another time is gone to, bytes and ticks: it is to be shown at once."""
-
 PAST = (8 << 20, 150)
-"""The same as soon as there is time."""
+"""What is read of each tool's past when another time is gone to: bytes and ticks."""
+
+SOON = (1 << 20, 10)
+"""The same, to be shown at once where all of it is more than AT_ONCE bytes; the rest follows when there is time."""
+
+AT_ONCE = 16 << 20
 
 _POLL_S = 0.25
 _NAMES = 50_000
@@ -184,8 +186,8 @@ class ReplaySource:
                 case _End():
                     return
                 case int(time):
-                    yield self._past(time, self._firsts(time, SOON))
-                    self._brief = self._firsts(time, SOON) != self._firsts(time, PAST)
+                    self._brief = self._size(time) > AT_ONCE
+                    yield self._past(time, self._firsts(time, SOON if self._brief else PAST))
                     said, coming = time, self._after(time)
                     ahead = next(coming, None)
                 case _Idle() if self._brief:
@@ -264,6 +266,10 @@ class ReplaySource:
     def _firsts(self, time: int, most: tuple[int, int]) -> dict[str, int]:
         """The end of the first tick of each tool that is shown as its past."""
         return {name: self._recording.before(name, time, *most) for name in self._tools}
+
+    def _size(self, time: int) -> int:
+        """Bytes of memory that the past takes."""
+        return sum(self._recording.size(name, first, time) for name, first in self._firsts(time, PAST).items())
 
     def _past(self, time: int, firsts: Mapping[str, int], ticks: Sequence[Tick] = ()) -> Past:
         reader = self._recording

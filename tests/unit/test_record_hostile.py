@@ -49,6 +49,7 @@ def look_at_all(path: Path) -> None:
             recording.moments(tool)
             recording.names(tool, 1 << 62, 10)
             recording.totals(tool, 1 << 62)
+            recording.size(tool, 0, 1 << 62)
         recording.messages(0, 1 << 62)
 
 

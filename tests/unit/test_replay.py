@@ -11,6 +11,7 @@ import pytest
 
 from ebtop.model.history import History
 from ebtop.record.reader import Recording
+from ebtop.source import replay
 from ebtop.source.replay import PAST, SOON, ReplaySource
 from ebtop.tick import Message, Past, Tick
 from tests.ui.synthetic import SECOND, START
@@ -22,6 +23,12 @@ SECONDS = PAST[1] + 20
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return record(tmp_path_factory.mktemp("recorded") / "r", ticks(SECONDS, 20))
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if what is recorded were too much to be read at once."""
+    monkeypatch.setattr(replay, "AT_ONCE", 0)
 
 
 def told(source: ReplaySource) -> Iterator[Past]:
@@ -37,6 +44,7 @@ def at(second: int) -> int:
     return START + second * SECOND
 
 
+@pytest.mark.usefixtures("slow")
 def test_the_last_seconds_come_first(recorded: Path) -> None:
     source = ReplaySource(Recording(recorded), TOOLS, steady=lambda: 0.0)
     source.stand(at(SECONDS))
@@ -57,6 +65,7 @@ def _events(past: Past) -> int:
     return history.tool(OPENS.name).events
 
 
+@pytest.mark.usefixtures("slow")
 def test_what_is_asked_for_meanwhile_comes_before_the_rest(recorded: Path) -> None:
     source = ReplaySource(Recording(recorded), TOOLS, steady=lambda: 0.0)
     said, seen = told(source), list[tuple[int, bool]]()
@@ -69,6 +78,7 @@ def test_what_is_asked_for_meanwhile_comes_before_the_rest(recorded: Path) -> No
     assert (past.time, held(past)) == (at(60), {tool.name: 60 for tool in TOOLS})
 
 
+@pytest.mark.usefixtures("slow")
 def test_reading_the_rest_is_left_for_what_is_asked_for(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recording = Recording(recorded)
     source = ReplaySource(recording, TOOLS, steady=lambda: 0.0)
@@ -89,12 +99,12 @@ def test_reading_the_rest_is_left_for_what_is_asked_for(recorded: Path, monkeypa
     assert len(asked) == 1 + len(TOOLS)  # one tool's at 70, and all of them at 40
 
 
-def test_a_short_past_comes_once(recorded: Path) -> None:
+def test_a_small_past_comes_once(recorded: Path) -> None:
     source = ReplaySource(Recording(recorded), TOOLS, steady=lambda: 0.0)
-    source.stand(at(SOON[1] - 1))
+    source.stand(at(SECONDS))
     said = source.messages()
     first = next(message for message in said if isinstance(message, Past))
     source.close()
     rest: list[Message] = list(said)
-    assert held(first) == {tool.name: SOON[1] - 1 for tool in TOOLS}
+    assert held(first) == {tool.name: PAST[1] for tool in TOOLS}
     assert not any(isinstance(message, Past) for message in rest)
