@@ -56,7 +56,7 @@ def execs(plan: Plan) -> Iterator[Figure]:
     """Short programs one after another: what the tracer uses for each, and what each becomes."""
     title = "The tracer's CPU for each exec, from the load's start until all was worked off"
     used = Figure("exec_cpu", title, "us", LIBBPF, 1, {JSON: 1 / 3})
-    used.note("one tool against one tool; the dashboard runs four more")
+    used.note("one tool against one tool; the dashboard runs all")
     idle = Figure("exec_cpu_idle", "Of that: what the tracer uses in the same time without execs", "us", digits=2)
     added = Figure("exec_added", "Added to each fork, exec, exit and wait", "us of CPU", LIBBPF, 1)
     seconds = plan.lasting(5)
