@@ -70,10 +70,13 @@ class ArenaWriter:
         first = self._marks.find(bytes(count), 0, UNITS) if nbytes >= SMALLEST else -1
         if first < 0:
             return None
-        # Not through the mapping: pages that are new would be cleared and faulted in, which takes longer than copying.
-        write_all(buffers, lambda some, done: os.pwritev(self._file, some, first * UNIT + done))
-        self._marks[first : first + count] = b"\1" * count
         self._used.update(dict.fromkeys(range(first, first + count), time.monotonic()))
+        try:
+            # Not through the mapping: new pages would be cleared and faulted in, which takes longer than copying.
+            write_all(buffers, lambda some, done: os.pwritev(self._file, some, first * UNIT + done))
+        except OSError:  # no memory, or more than `ulimit -f` allows
+            return None
+        self._marks[first : first + count] = b"\1" * count
         return first
 
     def trim(self) -> None:

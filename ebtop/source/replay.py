@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ebtop.model.activity import Moment
 from ebtop.model.snapshot import Playback
@@ -187,7 +187,7 @@ class ReplaySource:
                     return
                 case int(time):
                     self._brief = self._size(time) > AT_ONCE
-                    yield self._past(time, self._firsts(time, SOON if self._brief else PAST))
+                    yield from self._past(time, SOON if self._brief else PAST)
                     said, coming = time, self._after(time)
                     ahead = next(coming, None)
                 case _Idle() if self._brief:
@@ -271,24 +271,23 @@ class ReplaySource:
         """Bytes of memory that the past takes."""
         return sum(self._recording.size(name, first, time) for name, first in self._firsts(time, PAST).items())
 
-    def _past(self, time: int, firsts: Mapping[str, int], ticks: Sequence[Tick] = ()) -> Past:
-        reader = self._recording
-        found = list(ticks) or [tick for name in firsts for tick in reader.ticks({name}, firsts[name], time)]
+    def _past(self, time: int, most: tuple[int, int], *, give_way: bool = False) -> Iterator[Past]:
+        """What was so then; nothing where something else is asked for meanwhile, and it is to `give_way` to that."""
+        reader, firsts, ticks = self._recording, self._firsts(time, most), list[Tick]()
+        for name, first in firsts.items():
+            ticks += reader.ticks({name}, first, time)
+            if give_way and (self._tasks or self._wanted is not None):
+                return
         names = {name: reader.names(name, first, _NAMES) for name, first in firsts.items()}
         totals = {name: reader.totals(name, first) for name, first in firsts.items()}
         vitals = reader.latest("Vitals", time)
-        found.sort(key=lambda tick: tick.end)
-        return Past(time, tuple(found), names, totals, vitals if isinstance(vitals, Vitals) else None)
+        ticks.sort(key=lambda tick: tick.end)
+        yield Past(time, tuple(ticks), names, totals, vitals if isinstance(vitals, Vitals) else None)
 
-    def _more_past(self, time: int) -> Iterator[Message]:
-        """The past whole, unless something else is asked for meanwhile."""
-        firsts, found = self._firsts(time, PAST), list[Tick]()
-        for name, first in firsts.items():
-            found += self._recording.ticks({name}, first, time)
-            if self._tasks or self._wanted is not None:
-                return
-        self._brief = False
-        yield self._past(time, firsts, found)
+    def _more_past(self, time: int) -> Iterator[Past]:
+        for past in self._past(time, PAST, give_way=True):
+            self._brief = False
+            yield past
 
     def _answer(self, command: Command) -> Iterator[Message]:
         match command:

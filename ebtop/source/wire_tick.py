@@ -1,13 +1,13 @@
 """Ticks on the wire. Events, rows, bucket counts and stacks are arrays; what repeats (stack frames) is sent once.
 
-Names that come every second are interned: thousands of ticks are held.
+Names that come every second are held once, as thousands of ticks are held. Not by sys.intern: Python 3.12 never forgets
+what it was given, and programs choose their names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
-from sys import intern
 from typing import Any
 
 import numpy as np
@@ -44,12 +44,23 @@ def encode(tick: Tick, arrays: ArrayWriter) -> dict[str, Any]:
     return {"tool": tick.tool, "start": tick.start, "end": tick.end, **said}
 
 
+_MOST_KNOWN = 20_000
+_known: dict[str, str] = {}
+
+
+def once(text: str) -> str:
+    """The same text; for equal ones mostly the same object."""
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    return _known.setdefault(text, text)
+
+
 def decode(header: Any, arrays: ArrayReader) -> Tick:
     """The tick of a header; its arrays are views of the frame."""
     if not _ALWAYS <= mapping(header).keys() <= _FIELDS:
         raise WireError("the fields are not those of a Tick")
     return Tick(
-        tool=intern(string(header["tool"])),
+        tool=once(string(header["tool"])),
         start=integer(header["start"]),
         end=integer(header["end"]),
         # In the order of the arrays; what is not said is as in a Tick of nothing.
@@ -84,7 +95,7 @@ def _decode_histograms(value: Any, arrays: ArrayReader) -> tuple[Histogram, ...]
     heads = [items(head, 4) for head in items(said)]
     pieces = arrays.split(counts, "<u8", [integer(head[3]) for head in heads])
     return tuple(
-        Histogram(intern(string(group)), integer(key), intern(string(label)), piece)
+        Histogram(once(string(group)), integer(key), once(string(label)), piece)
         for (group, key, label, _), piece in zip(heads, pieces, strict=True)
     )
 
@@ -121,7 +132,7 @@ _READ: Mapping[str, Callable[[Any, ArrayReader], Any]] = {
     "lost": lambda said, _arrays: _lost(said),
     "cost": lambda said, _arrays: _cost(said),
     "names": lambda said, _arrays: _decode_names(said),
-    "gauges": lambda said, _arrays: {intern(name): value for name, value in _gauges(said).items()},
+    "gauges": lambda said, _arrays: {once(name): value for name, value in _gauges(said).items()},
     "events": lambda said, arrays: tuple(arrays.structured(each) for each in items(said)),
     "rows": lambda said, arrays: arrays.structured(said),
     "histograms": _decode_histograms,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import mmap
 import os
+import resource
 import struct
 import subprocess
 import sys
@@ -116,6 +117,18 @@ def test_arrays_of_many_pieces(ends: Ends) -> None:
     place = ends.writing.place(pieces, len(together))
     assert place == 0
     assert bytes(ends.reading.view(place, len(together))) == together
+
+
+def test_what_may_not_be_written_is_sent(ends: Ends) -> None:
+    """As under `ulimit -f`."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (UNIT // 2, limits[1]))
+    try:
+        assert ends.writing.place([bytes(UNIT)], UNIT) is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert ends.taken == 0
+    assert ends.writing.place([bytes(UNIT)], UNIT) == 0
 
 
 def test_memory_in_use_is_kept_and_used_again(ends: Ends) -> None:

@@ -13,7 +13,7 @@ import pytest
 from ebtop import tick as t
 from ebtop.attachpoint import Argument, Point, PointKind
 from ebtop.probing.plan import Form, Mode, Parameter, Place, Plan, Planned, Probing, Sides, Site
-from ebtop.source import wire
+from ebtop.source import wire, wire_tick
 from ebtop.source.wire import CommandReader, Reader, WireError, Writer
 
 OPEN = np.dtype([("ts", "<u8"), ("ret", "<i4"), ("uid", "<u4"), ("comm", "S16"), ("path", "S64")])
@@ -316,3 +316,12 @@ def test_truncated_anywhere() -> None:
         else:
             with pytest.raises(WireError, match="ends inside"):
                 received(stream[:size])
+
+
+def test_names_are_held_once_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire_tick, "_MOST_KNOWN", 3)
+    first = wire_tick.once("".join(["na", "me"]))
+    assert wire_tick.once("".join(["na", "me"])) is first
+    for number in range(100):
+        assert wire_tick.once(f"name {number}") == f"name {number}"
+        assert len(wire_tick._known) <= 3
