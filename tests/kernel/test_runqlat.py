@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests import loads
-from tests.kernel.ebtop import run, started, trace
+from tests.kernel.ebtop import started, trace
+from tests.leftovers import held_by
 
 Bucket = tuple[float, float, int]
 
@@ -27,9 +29,10 @@ def quantile(buckets: list[Bucket], share: float) -> float:
     raise AssertionError("empty histogram")
 
 
-def peer_buckets(text: str) -> list[Bucket]:
-    """bcc's histogram lines, in us: `4 -> 7 : 123 |***|`."""
-    rows = re.findall(r"^\s*(\d+) -> (\d+)\s*: (\d+)", text, re.MULTILINE)
+def peer_buckets(text: str, pid: int) -> list[Bucket]:
+    """bcc's histogram of a process, in us: `4 -> 7 : 123 |***|`."""
+    (found,) = re.findall(rf"^pid = {pid} .*\n((?s:.*?))(?=^pid = |\Z)", text, re.MULTILINE)
+    rows = re.findall(r"^\s*(\d+) -> (\d+)\s*: (\d+)", found, re.MULTILINE)
     return [(float(low), float(high) + 1, int(count)) for low, high, count in rows if int(count)]
 
 
@@ -41,29 +44,30 @@ def our_buckets(found: dict[str, object]) -> list[Bucket]:
 
 @pytest.mark.native
 def test_beside_libbpf_tools(tmp_path: Path) -> None:
+    """Both see one process from its first instruction to its end: the same waits, so nothing depends on the moment."""
     peer = next(
         (p for p in ("/usr/sbin/runqlat", "/usr/bin/runqlat", "/usr/sbin/libbpf-runqlat") if shutil.which(p)), ""
     )
     if not peer:
         pytest.skip("libbpf-tools is not installed: there is no second opinion")
-    for _attempt in range(3):
-        load = started(loads.command("switches", "contend", 6, 7), stdout=subprocess.DEVNULL)
-        time.sleep(0.5)
-        theirs = started([peer, "4", "1"], stdout=subprocess.PIPE, text=True)
-        ours = run("run", "runqlat", "--duration", "4", "--format", "json")
-        text = theirs.communicate(timeout=60)[0]
-        load.kill()
-        load.wait()
-        (histogram,) = [line for line in __import__("json").loads(f"[{','.join(ours.stdout.splitlines())}]")
-                        if line["type"] == "histogram"]  # fmt: skip
-        apart = [
-            abs(math.log2(quantile(our_buckets(histogram), share) / quantile(peer_buckets(text), share)))
-            for share in (0.5, 0.99)
-        ]
-        # The two windows are not the same to the millisecond; what must hold is the distance of one of its buckets.
-        if max(apart) <= 1:
-            return
-    raise AssertionError(f"p50 and p99 are {apart} buckets from libbpf-tools'")
+    theirs = started([peer, "--pids"], stdout=subprocess.PIPE, text=True)
+    wait_for_links(theirs.pid, 3)
+    ours = trace(tmp_path, "runqlat", loads.command("switches", "contend", 6, 4), "--by=pid")
+    theirs.send_signal(signal.SIGINT)
+    (histogram,) = [found for found in ours.of("histogram") if found["label"].startswith("switches")]
+    peers = peer_buckets(theirs.communicate(timeout=60)[0], histogram["pid"])
+    assert histogram["total"] == pytest.approx(sum(count for _low, _high, count in peers), rel=0.02)
+    for share in (0.5, 0.99):
+        apart = math.log2(quantile(our_buckets(histogram), share) / quantile(peers, share))
+        assert abs(apart) <= 1, f"p{share:.0%} is {apart} buckets from libbpf-tools'"
+
+
+def wait_for_links(pid: int, count: int) -> None:
+    """Until a tracer's programs are attached."""
+    deadline = time.monotonic() + 30
+    while sum(held.startswith("link ") for held in held_by([pid])) < count:
+        assert time.monotonic() < deadline, f"{pid} has not attached {count} programs"
+        time.sleep(0.05)
 
 
 def test_a_contended_program_waits_and_is_told_by_process(tmp_path: Path) -> None:
