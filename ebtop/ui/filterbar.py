@@ -15,9 +15,30 @@ from textual.widgets import Input, Static
 
 from ebtop.model.filter import FilterError
 from ebtop.sanitise import sanitise
+from ebtop.ui.line import Line
 
 _SETTLE_S = 0.15
 """A filter is applied when no key was typed for so long."""
+
+
+class _Status(Line):
+    """What is shown, left, and of how much, right."""
+
+    def __init__(self) -> None:
+        super().__init__(id="filter-status")
+        self._parts = ("", "")
+
+    def show(self, status: str, count: str) -> None:
+        """Say something else; both texts are safe to draw."""
+        self._parts = status, count
+        self.changed()
+
+    def text(self, width: int) -> Text:
+        """The count keeps its room."""
+        status, count = self._parts
+        line = Text(status, no_wrap=True, overflow="ellipsis")
+        line.truncate(max(width - cell_len(count) - 2, 0), overflow="ellipsis")
+        return line.append(" " * max(width - line.cell_len - cell_len(count), 1)).append(count)
 
 
 class FilterBar(Horizontal):
@@ -50,12 +71,11 @@ class FilterBar(Horizontal):
     def __init__(self, check: Callable[[str], object]) -> None:
         super().__init__()
         self._check = check
-        self._status = ("", "")
         self._applied = ""
 
     def compose(self) -> ComposeResult:
         """The status, and the input in its place."""
-        yield Static(id="filter-status")
+        yield _Status()
         yield Static("filter", id="filter-prompt")
         yield Input(placeholder="comm~nginx err!=0 lat>5ms path~^/etc", select_on_focus=False, compact=True)
         yield Static(id="filter-error")
@@ -77,21 +97,7 @@ class FilterBar(Horizontal):
 
     def show_status(self, status: str, count: str) -> None:
         """Set the line; both texts are safe to draw."""
-        if (status, count) != self._status:
-            self._status = (status, count)
-            self._draw()
-
-    def on_resize(self) -> None:
-        """Keep the count at the right edge."""
-        self._draw()
-
-    def _draw(self) -> None:
-        status, count = self._status
-        room = self.size.width - 4
-        line = Text(status, no_wrap=True, overflow="ellipsis")
-        line.truncate(max(room - cell_len(count) - 2, 0), overflow="ellipsis")
-        line.append(" " * max(room - line.cell_len - cell_len(count), 1)).append(count)
-        self.query_one("#filter-status", Static).update(line)
+        self.query_one(_Status).show(status, count)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Say at once what is wrong, apply what is right a moment later."""

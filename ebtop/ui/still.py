@@ -22,8 +22,12 @@ class Still(_Widget):
     def render_lines(self, crop: Region) -> list[Strip]:
         """The lines."""
         if self._rendered is None or self._rendered[0] != crop:
-            self._rendered = crop, super().render_lines(crop)
+            self._rendered = crop, self.lines_anew(crop)
         return self._rendered[1]
+
+    def lines_anew(self, crop: Region) -> list[Strip]:
+        """What the lines look like now."""
+        return super().render_lines(crop)
 
     def refresh(self, *regions: Region, **how: Any) -> Self:
         """Say something new."""

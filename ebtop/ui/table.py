@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from typing import ClassVar, Protocol
 
@@ -12,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
+from textual.scrollbar import ScrollBar
 from textual.strip import Strip
 
 from ebtop.ui.cells import GUTTER, LEAST_LAST, Cell, Heading, fitting, padded
@@ -47,6 +49,15 @@ class Model(Protocol):
 
 def _alike(one: Strip | None, other: Strip) -> bool:
     return one is other or one == other
+
+
+def _thumb(lines: int, rows: int, window: int, position: float) -> tuple[int, int] | None:
+    """Where a scrollbar's thumb begins and how long it is, in the eighths of a line it is drawn in; None when all rows
+    are on the screen. As Textual's ScrollBarRender works it out."""
+    if not window or rows <= window:
+        return None
+    long = max(1, window * lines / rows)
+    return int((lines - long) * position / (rows - window) * 8), math.ceil(long * 8)
 
 
 class Table(Still, ScrollView, can_focus=True):
@@ -107,6 +118,8 @@ class Table(Still, ScrollView, can_focus=True):
         self._said_in: list[tuple[Heading, int]] = []
         self._seen: dict[int, Strip] = {}  # what was drawn last, by line
         self._fitting: tuple[tuple[Model, int, str, int], list[tuple[Heading, int]]] | None = None
+        self._thumb: tuple[int, int] | None = None  # the scrollbar's, as it was drawn last
+        self._measured: tuple[tuple[Size, bool], int] | None = None
         self._tones: dict[tuple[str, bool], Style] = {}  # asking for styles on every line is dear
         self.keep_heading = ""
         self.least_last = LEAST_LAST
@@ -143,6 +156,7 @@ class Table(Still, ScrollView, can_focus=True):
         with self.prevent(Table.Moved):
             self._set_length(len(model))
         self._put(row, self._top_with(row, line))
+        self._place_bar()
         self._refresh_changed()
 
     def _refresh_changed(self) -> None:
@@ -160,9 +174,18 @@ class Table(Still, ScrollView, can_focus=True):
         return row - line
 
     def _set_length(self, rows: int) -> None:
-        """Tell the scrollbar, which is always there: setting `virtual_size` would lay the whole screen out anew."""
+        """The scrollbar is always there: setting `virtual_size` would lay the whole screen out anew."""
         self.set_reactive(ScrollView.virtual_size, Size(0, rows + 1))
-        self.vertical_scrollbar.window_virtual_size = rows + 1
+
+    def _place_bar(self) -> None:
+        """Tell the scrollbar. Textual would draw it anew for each number, though that of a long list looks the same."""
+        bar, rows = self.vertical_scrollbar, self.virtual_size.height
+        bar.set_reactive(ScrollBar.window_virtual_size, rows)
+        bar.set_reactive(ScrollBar.position, self.scroll_y)
+        looks = _thumb(self.size.height, rows, bar.window_size, self.scroll_y)
+        if looks != self._thumb:
+            self._thumb = looks
+            bar.refresh()
 
     def _may_keep(self, model: Model) -> bool:
         """Whether what was drawn of the rows before is also what the new model's rows of those keys look like."""
@@ -186,6 +209,17 @@ class Table(Still, ScrollView, can_focus=True):
     @property
     def _base(self) -> Style:
         return self._toned("", selected=False)
+
+    @property
+    def _width(self) -> int:
+        """Cells of a line beside the scrollbar, 0 while the table has no place on the screen. Textual works it out from
+        its place, borders and scrollbars whenever it is asked, which is for each line more than once."""
+        for_what = self.outer_size, self.show_vertical_scrollbar
+        if self._measured is None or self._measured[0] != for_what:
+            width = self.scrollable_content_region.width
+            self._measured = (for_what, width) if width else None
+            return width
+        return self._measured[1]
 
     @property
     def _top(self) -> int:
@@ -218,8 +252,12 @@ class Table(Still, ScrollView, can_focus=True):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """The wheel and the scrollbar move the rows; the cursor comes along when it would leave the screen."""
-        super().watch_scroll_y(old_value, new_value)
-        if self._placing or self._model is None or round(old_value) == round(new_value):
+        if round(old_value) != round(new_value):
+            self.refresh(self.size.region)
+        if self._placing:
+            return
+        self._place_bar()
+        if self._model is None or round(old_value) == round(new_value):
             return
         self._go(min(max(self._cursor, self._top), self._top + self._page - 1), self._top)
 
@@ -289,10 +327,19 @@ class Table(Still, ScrollView, can_focus=True):
     def _columns(self) -> list[tuple[Heading, int]]:
         if self._model is None:
             return []
-        for_what = self._model, self.scrollable_content_region.width, self.keep_heading, self.least_last
+        for_what = self._model, self._width, self.keep_heading, self.least_last
         if self._fitting is None or self._fitting[0] != for_what:
             self._fitting = for_what, fitting(self._model.headings, *for_what[1:])
         return self._fitting[1]
+
+    def lines_anew(self, crop: Region) -> list[Strip]:
+        """Every line as it is drawn: around each, Textual would look for borders, padding and effects that a table has
+        not, which takes longer than the line itself."""
+        lines = [self.render_line(y).adjust_cell_length(self.size.width, self._base) for y in crop.line_range]
+        background = self.background_colors[1]
+        for by in self.get_line_filters():
+            lines = [line.apply_filter(by, background) for line in lines]
+        return [line.crop(*crop.column_span) for line in lines] if crop.width != self.size.width else lines
 
     def render_line(self, y: int) -> Strip:
         """The heading, then a row a line."""
@@ -300,7 +347,7 @@ class Table(Still, ScrollView, can_focus=True):
         return strip
 
     def _line(self, y: int) -> Strip:
-        width = self.scrollable_content_region.width
+        width = self._width
         if y == 0:
             return self._heading_strip().adjust_cell_length(width, self._base)
         row = self._top + y - 1
@@ -326,13 +373,13 @@ class Table(Still, ScrollView, can_focus=True):
         said = (row == self._cursor, tuple(cells))
         if said not in self._said:
             strip = self._strip(cells, selected=row == self._cursor)
-            self._said[said] = strip.adjust_cell_length(self.scrollable_content_region.width, self._base)
+            self._said[said] = strip.adjust_cell_length(self._width, self._base)
         return self._said[said]
 
     def foot(self, cells: Callable[[Sequence[str]], Sequence[Cell]]) -> Strip:
         """A line that is no row, in the columns of the rows; `cells` gives its cells by the columns' keys."""
         found = cells([heading.key for heading, _ in self._columns()])
-        return self._strip(found, selected=False).adjust_cell_length(self.scrollable_content_region.width, self._base)
+        return self._strip(found, selected=False).adjust_cell_length(self._width, self._base)
 
     def _strip(self, cells: Sequence[Cell], selected: bool) -> Strip:
         """One segment for all that is drawn alike: each costs its escape sequences."""
