@@ -200,7 +200,7 @@ class FlameView(ToolView, can_focus=False):
         """The frame of the cursor: shares first, as they have a fixed length, then its module; its whole name below."""
         calls, node = self._calls, self.graph.cursor
         if calls is None or not calls.samples:
-            self.query_one(".flame--status", Static).update("")
+            self.query_one(".flame--status", Static).update("", layout=False)
             return
         frame = calls.name(node)
         samples = int(calls.total[node])
@@ -211,7 +211,7 @@ class FlameView(ToolView, can_focus=False):
         known = f"  {_samples(samples):>15}  {where}"
         name = name_of(frame) + ("" if not frame.kernel or where == module_of(frame) else f"  [{module_of(frame)}]")
         lines = Content.assemble((shares + known, "$foreground 65%"), "\n", (f"› {name}", "bold"))
-        self.query_one(".flame--status", Static).update(lines)
+        self.query_one(".flame--status", Static).update(lines, layout=False)
 
     def selected_pid(self) -> int | None:
         """The process with most samples in the frame of the cursor."""

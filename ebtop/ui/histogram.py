@@ -195,7 +195,7 @@ class HistogramView(ToolView, can_focus=False):
             parts.append(f"{count(groups)} {_SEVERAL[sought.by]}")
             chosen = prepared.found.chosen
             parts.append(f"shown: {_called(sought.by, chosen.key, chosen.label)}" if chosen else "none chosen")
-        self.query_one(".histogram--facts", Static).update(Content(" · ".join(parts)))
+        self.query_one(".histogram--facts", Static).update(Content(" · ".join(parts)), layout=False)
 
     def _show_panel(self) -> None:
         panel = self.query_one(".histogram--panel", Static)
@@ -206,7 +206,7 @@ class HistogramView(ToolView, can_focus=False):
         cell = self._chart.picked()
         lines += [Content("")] if beside else []
         lines += self._cell(cell, beside) if cell else [Content.styled(self._hint(beside), "$foreground 65%")]
-        panel.update(Content("\n").join(lines))
+        panel.update(Content("\n").join(lines), layout=False)
 
     def _hint(self, beside: bool) -> str:
         return "arrows or the mouse\nchoose a cell of the map" if beside else "arrows or the mouse choose a cell"

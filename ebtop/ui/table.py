@@ -254,10 +254,8 @@ class Table(Still, ScrollView, can_focus=True):
         """The wheel and the scrollbar move the rows; the cursor comes along when it would leave the screen."""
         if round(old_value) != round(new_value):
             self.refresh(self.size.region)
-        if self._placing:
-            return
         self._place_bar()
-        if self._model is None or round(old_value) == round(new_value):
+        if self._placing or self._model is None or round(old_value) == round(new_value):
             return
         self._go(min(max(self._cursor, self._top), self._top + self._page - 1), self._top)
 
