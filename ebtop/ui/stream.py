@@ -24,8 +24,9 @@ from ebtop.tool import Batch, Column, Names, Tool, Type, Value, shown, values
 from ebtop.ui.cells import Heading
 from ebtop.ui.choose import Choose
 from ebtop.ui.filterbar import FilterBar
+from ebtop.ui.rowlines import Model
 from ebtop.ui.streammodel import StreamModel, TopModel, mark
-from ebtop.ui.table import Model, Table
+from ebtop.ui.table import Table
 from ebtop.ui.view import ToolView
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ FLAT_OUT = 0
 STEADY = 50_000
 RATES = (1_000, 10_000, STEADY, 200_000, FLAT_OUT)
 LOAD_S = {STEADY: 20, FLAT_OUT: 5}
-"""At the steady rate a million opens, what the figure is told for: what a tracer uses once, as for the first pass through
-its buffers, is not multiplied."""
+"""At the steady rate a million opens, what the figure is told for: what a tracer uses once, as for the first pass
+through its buffers, is not multiplied."""
 OTHERS_S = 3
 """Seconds of the loads of all other rates."""
 
