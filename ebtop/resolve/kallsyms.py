@@ -19,6 +19,7 @@ _REFRESH_S = 60.0
 _NAME = _DIGITS + 3  # "ADDRESS T name[\tmodule]"
 _TEXT_TYPES = np.frombuffer(b"tTwW", dtype=np.uint8)
 _LARGEST_FUNCTION = 1 << 20
+_MOST_KNOWN = 1 << 15
 _UNKNOWN = ("[unknown]", "kernel")
 
 U8 = npt.NDArray[np.uint8]
@@ -37,10 +38,12 @@ class KernelSymbols:
         self._address = np.empty(0, np.uint64)
         self._name_at = np.empty(0, np.uint32)
         self._is_text = np.empty(0, np.bool_)
+        self._known: dict[int, tuple[str, str]] = {}  # what was looked up: the same addresses come every second
         self.state = ""
 
     def _load(self) -> None:
         self._loaded_at = time.monotonic()
+        self._known.clear()
         try:
             data = read_bounded(self._path, _MAX_FILE)
         except OSError as error:
@@ -88,16 +91,27 @@ class KernelSymbols:
 
         Data symbols bound functions: an address behind the last function of a section has no name.
         """
+        known = {address: self._known[address] for address in addresses if address in self._known}
+        missing = [address for address in addresses if address not in known]
+        if missing:
+            known |= self._learn(missing)
+        return [known.get(address, _UNKNOWN) for address in addresses]
+
+    def _learn(self, addresses: Sequence[int]) -> dict[int, tuple[str, str]]:
         if self._loaded_at is None:
             self._load()
-        if not len(self._address) or not addresses:
-            return [_UNKNOWN] * len(addresses)
+        if not len(self._address):
+            return {}
         found = self._find(addresses)
         # Modules and BPF programs come and go: what is not known may have been loaded meanwhile.
         if _UNKNOWN in found and time.monotonic() - (self._loaded_at or 0.0) > _REFRESH_S:
             self._load()
             found = self._find(addresses)
-        return found
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
+        learnt = {at: name for at, name in zip(addresses, found, strict=True) if name is not _UNKNOWN}
+        self._known |= learnt
+        return learnt
 
     def places(self, names: Sequence[str]) -> dict[str, tuple[int, int]]:
         """Address and size of the kernel's own functions of these names, as far as they are known. A start waits for

@@ -36,6 +36,18 @@ def test_kernel_names(tmp_path: Path) -> None:
     assert symbols.lookup([]) == []
 
 
+def test_what_is_known_goes_with_the_table_it_is_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module is unloaded and another takes its place: as soon as the table is read again, its names are the ones."""
+    monkeypatch.setattr("ebtop.resolve.kallsyms._REFRESH_S", 0.0)
+    work, module, later = 0xFFFFFFFF81000004, 0xFFFFFFFFC0000004, 0xFFFFFFFFC0200004
+    symbols = kallsyms(tmp_path, "ffffffff81000000 T work\nffffffffc0000000 t old\t[one]\n")
+    for _ in range(2):
+        assert symbols.lookup([work, module]) == [("work", "kernel"), ("old", "one")]
+    kallsyms(tmp_path, "ffffffff81000000 T work\nffffffffc0000000 t new\t[two]\nffffffffc0200000 t other\t[two]\n")
+    assert symbols.lookup([work, later, work]) == [("work", "kernel"), ("other", "two"), ("work", "kernel")]
+    assert symbols.lookup([module]) == [("new", "two")]
+
+
 def test_kernel_frames_know_return_addresses(tmp_path: Path) -> None:
     symbols = Symbolizer(kallsyms(tmp_path, "ffffffff81000000 T caller\nffffffff81000100 T next\n"))
     at_end = 0xFFFFFFFF81000100
