@@ -199,11 +199,13 @@ class Panes(Still, Saving, Attaching):
         if not self._ready:
             self._news = news
             return
-        if not self.query(Header):  # the screen is being taken down
+        try:
+            header = self.query_one(Header)
+        except NoMatches:  # the screen is being taken down
             return
         self._snapshot = news.snapshot
         self._frozen = news.frozen
-        self.query_one(Header).show(news.snapshot, news.frozen.time if news.frozen else None)
+        header.show(news.snapshot, news.frozen.time if news.frozen else None)
         self._draw_frame()
         self.answered(news.snapshot)
         shown, view = news.shown, self.view
