@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
+from collections.abc import Callable
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+PATIENCE_S = 8.0
+"""An orderly end takes one or two; longer takes only what a terminal holds up that is there and takes nothing."""
 
 
 def end_at_signals() -> None:
@@ -17,6 +23,21 @@ def end_at_signals() -> None:
 
 def _end(number: int, _frame: FrameType | None) -> None:
     sys.exit(code(number))
+
+
+def leave_at_signals(leave: Callable[[int], object]) -> None:
+    """Have `leave` called with the exit code, between two steps of the main thread, which may be waiting for a terminal
+    that takes nothing (^S): if it has not ended after PATIENCE_S, the process ends as it is. What it started, capture
+    above all, ends with it."""
+
+    def left(number: int, _frame: FrameType | None) -> None:
+        insist = threading.Timer(PATIENCE_S, os._exit, [code(number)])
+        insist.daemon = True
+        insist.start()
+        leave(code(number))
+
+    for number in SIGNALS:
+        signal.signal(number, left)
 
 
 def code(number: int) -> int:

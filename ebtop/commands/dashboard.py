@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import os
 import re
@@ -19,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 from ebtop import arguments, preferences, privilege
 from ebtop.arguments import UsageError
 from ebtop.commands.run import capture_settings, check_command, tool_options
-from ebtop.endings import SIGNALS, code
+from ebtop.endings import leave_at_signals
 from ebtop.memory import settle
 from ebtop.namespaces import nested_pids
 from ebtop.source.live import Keeper, LiveSource
@@ -81,6 +80,8 @@ def _show(
     again: Callable[[], None],
 ) -> int:  # fmt: skip
     preferences.prefer("ESCDELAY", "25")  # ms, as htop: an Esc is answered at once
+    import asyncio
+
     from ebtop import config, registry
     from ebtop.ui.app import Dashboard
 
@@ -121,8 +122,10 @@ def dashboard_probing(args: argparse.Namespace) -> dict[str, Probing]:
 
 async def run_app(app: Dashboard) -> None:
     """Until it is left, or told to end: the terminal is then as it was."""
-    for number in SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, partial(app.exit, return_code=code(number)))
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    leave_at_signals(lambda code: loop.call_soon_threadsafe(partial(app.exit, return_code=code)))
     await app.run_async()
 
 

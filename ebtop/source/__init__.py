@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from ebtop.tick import Command, Message
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # as in ebtop.source.live: a start waits for what is imported here
     from ebtop.model.activity import Moment
     from ebtop.model.snapshot import Playback
+    from ebtop.tick import Command, Message
 
 
 class Source(Protocol):

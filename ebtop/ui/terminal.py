@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 from codecs import getincrementaldecoder
 from collections.abc import Iterable
 from typing import Any
@@ -23,7 +24,7 @@ class Terminal(LinuxDriver):
         self._ended, self._end = os.pipe()
 
     def run_input_thread(self) -> None:
-        """Until `disable_input` is called or the terminal is gone."""
+        """Until `disable_input` is called or the terminal is gone, which then ends what was shown there."""
         parser = XTermParser(self._debug)
         decode = getincrementaldecoder("utf-8")(errors="replace").decode
         patience: float | None = None
@@ -36,11 +37,17 @@ class Terminal(LinuxDriver):
                 self._act_on(parser.tick())
                 patience = None
                 continue
-            data = os.read(self.fileno, 4096)
-            if not data:
+            if not (data := self._read()):
+                os.kill(os.getpid(), signal.SIGHUP)  # as the kernel does, but only where it is the session's terminal
                 return
             self._act_on(parser.feed(decode(data)))
             patience = min(constants.ESCAPE_DELAY, 1) + 0.001
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self.fileno, 4096)
+        except OSError:  # EIO: nobody is at the other end any more
+            return b""
 
     def _act_on(self, messages: Iterable[Message]) -> None:
         for message in messages:
