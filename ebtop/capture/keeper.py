@@ -161,8 +161,10 @@ def main() -> None:
 def _settle_down() -> None:
     """Do what takes root once, then give up what capture does not need either."""
     os.umask(0o077)
-    with contextlib.suppress(OSError, ValueError):  # before Linux 5.11 maps count as locked memory
-        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    # Before Linux 5.11 maps count as locked memory; what capture shares counts as files, of which it writes no others.
+    for limit in (resource.RLIMIT_MEMLOCK, resource.RLIMIT_FSIZE):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(limit, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     tracefs.ensure()
     capability.keep(capability.KEEPER)
 

@@ -166,3 +166,11 @@ def test_the_folder_that_passes_is_gone_afterwards() -> None:
     assert subprocess.run(argv, check=False, timeout=60).returncode == 0
     mine = [n for n in set(os.listdir("/tmp")) - before if n.startswith("ebtop-") and os.path.exists(f"/tmp/{n}")]
     assert [n for n in mine if os.stat(f"/tmp/{n}").st_uid == for_others().pw_uid] == []
+
+
+def test_a_limit_on_files_is_for_what_the_user_writes() -> None:
+    """Memory that is shared counts as files, too."""
+    argv = ["prlimit", "--fsize=102400:", *EBTOP, "run", "opensnoop", "--format", "json", "--", "true"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert Output(done.stdout.splitlines()).events
