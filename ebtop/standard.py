@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 
 
@@ -20,4 +21,19 @@ def fill_closed() -> None:
 
 def give_up_stdout() -> None:
     """What is still buffered has no reader, and is to be no trouble at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _give_up(1)
+
+
+def give_up_the_lost() -> None:
+    """The same for stdout and stderr where the terminal has gone, or who read them."""
+    lost = select.poll()
+    for fd in (1, 2):
+        lost.register(fd, 0)  # hang-ups and errors are always told
+    for fd, _ in lost.poll(0):
+        _give_up(fd)
+
+
+def _give_up(fd: int) -> None:
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, fd)
+    os.close(nothing)

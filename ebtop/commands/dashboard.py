@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import IO, TYPE_CHECKING
 
-from ebtop import arguments, preferences, privilege
+from ebtop import arguments, preferences, privilege, standard
 from ebtop.arguments import UsageError
 from ebtop.commands.run import capture_settings, check_command, tool_options
 from ebtop.endings import leave_at_signals
@@ -126,7 +126,10 @@ async def run_app(app: Dashboard) -> None:
 
     loop = asyncio.get_running_loop()
     leave_at_signals(lambda code: loop.call_soon_threadsafe(partial(app.exit, return_code=code)))
-    await app.run_async()
+    try:
+        await app.run_async()
+    finally:
+        standard.give_up_the_lost()
 
 
 def tune() -> None:
