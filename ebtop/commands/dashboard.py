@@ -125,7 +125,12 @@ async def run_app(app: Dashboard) -> None:
     import asyncio
 
     loop = asyncio.get_running_loop()
-    leave_at_signals(lambda code: loop.call_soon_threadsafe(partial(app.exit, return_code=code)))
+
+    def leave(code: int) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: it ends already
+            loop.call_soon_threadsafe(partial(app.exit, return_code=code))
+
+    leave_at_signals(leave)
     try:
         await app.run_async()
     finally:

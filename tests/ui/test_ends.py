@@ -82,3 +82,15 @@ def test_signals_end_it_at_once_where_the_terminal_takes_all(demo: Shown):
     while demo.process.poll() is None and time.monotonic() - began < PATIENCE_S - 2:
         demo.read(0.1)
     assert demo.process.poll() == 128 + signal.SIGTERM
+
+
+def test_further_signals_make_no_difference(demo: Shown):
+    demo.process.send_signal(signal.SIGTERM)
+    text = b""
+    while demo.process.poll() is None:
+        demo.process.send_signal(signal.SIGTERM)
+        text += demo.read(0.002)
+    text += demo.read(0.1)
+    # Python's own end comes last, where signals do what they always do.
+    assert demo.process.poll() in {128 + signal.SIGTERM, -signal.SIGTERM}
+    assert b"Traceback" not in text
