@@ -30,10 +30,13 @@ def leave_at_signals(leave: Callable[[int], object]) -> None:
     that takes nothing (^S): if it has not ended after PATIENCE_S, the process ends as it is. What it started, capture
     above all, ends with it."""
 
+    insisting: list[threading.Timer] = []
+
     def left(number: int, _frame: FrameType | None) -> None:
-        insist = threading.Timer(PATIENCE_S, os._exit, [code(number)])
-        insist.daemon = True
-        insist.start()
+        if not insisting:
+            insisting.append(threading.Timer(PATIENCE_S, os._exit, [code(number)]))
+            insisting[0].daemon = True
+            insisting[0].start()
         leave(code(number))
 
     for number in SIGNALS:
