@@ -242,6 +242,11 @@ static __always_inline void args_of(struct call *call, struct pt_regs *regs) {
     call->args[4] = SYSCALL_ARG4(regs);
 }
 
+static __always_inline bool is_in_call(void) {
+    u32 tid = bpf_get_current_pid_tgid();
+    return calls.lookup(&tid) != 0;
+}
+
 /* Gives the call that the thread was in, and forgets it. */
 static __always_inline bool left(struct call *call) {
     u32 tid = bpf_get_current_pid_tgid();
@@ -273,11 +278,20 @@ static __always_inline bool begun_before(struct call *call, long number, void *f
 #define RECORD_REST 16
 
 #ifdef WITH_enter_tracepoint
+/* close() is called for every file there is: what is no socket is to leave soon. */
+static __always_inline bool closes_other(u32 op, void *ctx) {
+#if KHAS(task_struct, bpf_ctx)
+    return op == OP_CLOSE && !socket_inode(file_of_current(*(u64 *)(ctx + RECORD_REST)));
+#else
+    return false;
+#endif
+}
+
 int enter_tracepoint(void *ctx) {
-    struct call call = {};
-    if (!in_focus())
+    u32 op = op_of(*(int *)(ctx + RECORD_NUMBER));
+    if (closes_other(op, ctx) || !in_focus())
         return 0;
-    call.op = op_of(*(int *)(ctx + RECORD_NUMBER));
+    struct call call = {.op = op};
     read_kernel(call.args, sizeof(call.args), ctx + RECORD_REST);
     entered(&call);
     return 0;
@@ -286,6 +300,8 @@ int enter_tracepoint(void *ctx) {
 
 #ifdef WITH_exit_tracepoint
 int exit_tracepoint(void *ctx) {
+    if (*(int *)(ctx + RECORD_NUMBER) == NR_close && !is_in_call())
+        return 0;
     with_stacks_tracepoint(ctx, PLACE_exit_tracepoint);
     struct call call = {};
     if (left(&call))

@@ -127,7 +127,7 @@ TOOL = Tool(
         ),
         eventstack.SLOT,
     ),
-    rings=(Ring("events", "capability_event", 8 << 20, cleared=True), *eventstack.RINGS),
+    rings=(Ring("events", "capability_event", 4 << 20, cleared=True), *eventstack.RINGS),
     kernel_functions=_SILENT,
     group_by="need",
     digests=(

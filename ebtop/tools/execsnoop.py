@@ -70,7 +70,7 @@ TOOL = Tool(
         Slot("exit", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_exit", "exec_exit_raw"),),)),
     ),
     rings=(
-        Ring("events", "exec_event", 4 << 20, cleared=True),
+        Ring("events", "exec_event", 2 << 20, cleared=True),
         Ring("medium_events", "exec_event_medium", 2 << 20, cleared=True),
         Ring("long_events", "exec_event_long", 2 << 20),
         Ring("huge_events", "exec_event_huge", 4 << 20),
