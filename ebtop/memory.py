@@ -14,8 +14,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _LARGEST = 32 << 20  # glibc takes no higher threshold
 _TRIM_EVERY_S = 60.0
 _GENERATIONS = (4, 250)
-"""A dialog that was left is garbage of thousands of objects in cycles, which the youngest generation mostly outlives: the
-second is looked through after so many collections, before twenty dialogs wait, whose end takes a tenth of a second."""
+"""A dialog that was left is garbage of thousands of objects in cycles, which mostly outlives the youngest generation.
+The next is looked through before twenty dialogs wait there, whose end takes a tenth of a second."""
 
 
 def pss(pid: int) -> int:

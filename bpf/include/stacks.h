@@ -22,24 +22,11 @@
 #define USER_ROOM 128 /* USER_DEPTH, made a power of two */
 #define COPY_WORDS 512 /* COPY_BYTES of them */
 #define MAYBE_ROOM 128
-#define FIRST_STACK_MOST (8ULL << 20) /* ulimit -s, mostly; who has more is treated as another thread */
 
-/* Of the code and the stack of a process. Mapped files and code lie from `lowest` on, below `highest`, and not in the
- * heap.
- */
-struct layout {
-    u64 ip;
-    u64 sp;
-    u64 bp;
-    u64 lr;
-    u64 code_start;
-    u64 code_end;
-    u64 lowest;
-    u64 highest;
-    u64 heap;
-    u64 heap_size;
-    u64 stack_size; /* from sp on, as far as it is known */
-};
+BPF_ARRAY(switches, u64, 1); /* 0: off; else where hashes begin, another number each time it is switched on */
+#ifdef STACKS
+#include "executed.h"
+#include "user_stack.h"
 
 struct walked {
     u64 kernel[KERNEL_DEPTH];
@@ -51,9 +38,6 @@ struct walked {
     struct layout layout;
 };
 
-BPF_ARRAY(switches, u64, 1); /* 0: off; else where hashes begin, another number each time it is switched on */
-#ifdef STACKS
-#include "executed.h"
 BPF_PERCPU_ARRAY(walks, struct walked, 1);
 BPF_TABLE("lru_hash", u64, u64, stacks_told, 16384); /* by id: when */
 #else
@@ -105,53 +89,6 @@ struct image {
 static __always_inline u64 mixed_in(u64 hash, u64 word) {
     hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL; /* 2^64 divided by the golden ratio: odd, its bits look random */
     return hash ^ (hash >> 31);
-}
-
-/* Zeros where there are no registers of a 64-bit program. */
-static __always_inline void read_registers(struct layout *layout) {
-    layout->ip = layout->sp = layout->bp = layout->lr = 0;
-#if KHAS(task_struct, bpf_ctx) /* since Linux 5.15, as the helper */
-    void *task = (void *)bpf_get_current_task_btf();
-    if (TASK_IS_COMPAT(task))
-        return;
-    struct pt_regs *regs = (void *)bpf_task_pt_regs((void *)task);
-#if defined(__x86_64__)
-    layout->ip = regs->ip;
-    layout->sp = regs->sp;
-    layout->bp = regs->bp;
-#else
-    layout->ip = regs->pc;
-    layout->sp = regs->sp;
-    layout->bp = regs->regs[29];
-    layout->lr = regs->regs[30];
-#endif
-#endif
-}
-
-static __always_inline void read_layout(struct layout *layout) {
-    void *mm = KREAD((void *)bpf_get_current_task(), task_struct, mm);
-    read_registers(layout);
-    layout->code_start = KREAD(mm, mm_struct, start_code);
-    layout->code_end = KREAD(mm, mm_struct, end_code);
-    layout->heap = KREAD(mm, mm_struct, start_brk);
-    layout->heap_size = KREAD(mm, mm_struct, brk) - layout->heap;
-    layout->highest = KREAD(mm, mm_struct, start_stack);
-    u64 mapped = KREAD(mm, mm_struct, mmap_base); /* above all that is mapped, or with `ulimit -s unlimited` below it */
-    layout->lowest = layout->code_start < mapped ? layout->code_start : mapped;
-    u64 room = layout->highest - layout->sp;
-    layout->stack_size = room < FIRST_STACK_MOST ? room : COPY_BYTES;
-}
-
-/* Copies what lies at sp: how many bytes. What follows may not be there; it ends with a page. */
-static __always_inline u32 copy_stack(struct walked *walk) {
-    u64 sp = walk->layout.sp, most = walk->layout.stack_size;
-    if (!sp)
-        return 0;
-    u32 size = most < COPY_BYTES ? most & (COPY_BYTES - 8) : COPY_BYTES;
-    if (!read_user(walk->copy, size, (void *)sp))
-        return size;
-    size = (4096 - (sp & 4095)) & (COPY_BYTES - 8);
-    return read_user(walk->copy, size, (void *)sp) ? 0 : size;
 }
 
 /* `below(a, b)`: 1 if a < b else 0, for b below 2^63, and without a branch, as in_code(): with one, each of hundreds of
@@ -251,14 +188,7 @@ static __always_inline void tell_stack(void *ctx, struct walked *walk, u64 id, s
     out->pid = image->lasts ? image->pid : 0;
     out->kernel_size = kernel;
     out->copied = copied;
-    out->ip = walk->layout.ip;
-    out->sp = walk->layout.sp;
-    out->bp = walk->layout.bp;
-    out->lr = walk->layout.lr;
-    out->code_start = walk->layout.code_start;
-    out->code_end = walk->layout.code_end;
-    void *mm = KREAD((void *)bpf_get_current_task(), task_struct, mm);
-    out->program = KREAD(KREAD(KREAD(mm, mm_struct, exe_file), file, f_inode), inode, i_ino);
+    tell_layout(out, &walk->layout);
     read_kernel(out->kernel, sizeof(out->kernel), walk->kernel);
     read_kernel(out->stack, sizeof(out->stack), walk->copy);
     out->user_size = bpf_get_stack(ctx, out->user, sizeof(out->user), USER_STACK | USER_BUILD_ID);
@@ -279,7 +209,7 @@ static __always_inline u64 stack_of(void *ctx, u64 seed, struct image *image) {
         return 0;
     }
     read_layout(&walk->layout);
-    walk->copied = copy_stack(walk);
+    walk->copied = copy_stack(walk->copy, &walk->layout);
     long copied = *(volatile long *)&walk->copied; /* as hash_of_copy() says of `count` */
     u64 id = hash_of(walk, seed, image, kernel, user, copied);
     tell_stack(ctx, walk, id, image, kernel, copied);

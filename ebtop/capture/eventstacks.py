@@ -10,16 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ebtop import eventstack
-from ebtop.capture.stacks import StackNamer, user_frames
-from ebtop.capture.userstacks import UserRecord, UserStacks
+from ebtop.capture.stacks import StackNamer
+from ebtop.capture.userstacks import CUT, UserRecord
 from ebtop.resolve.bounded import BoundedCache
 from ebtop.resolve.symbols import JIT, UNKNOWN
-from ebtop.resolve.unwind import Registers
 from ebtop.tick import Frame
 from ebtop.tool import Batch
-
-CUT = "[cut]"
-"""Stands for the outer frames of a stack that is deeper than a record."""
 
 LONGEST_NAME = 400
 """Characters of a function's name: those of templates may have thousands."""
@@ -43,21 +39,6 @@ class _Record(NamedTuple):
     kernel: bytes
     row: np.void
 
-    def user(self) -> UserRecord:
-        """The part that is costly to read."""
-        row = self.row
-        ip, sp, bp, lr = (int(row[name]) for name in ("ip", "sp", "bp", "lr"))
-        size, raw = int(row["user_size"]), row["user"].tobytes()
-        return UserRecord(
-            self.pid,
-            int(row["program"]),
-            Registers(ip, sp, bp, lr),
-            (int(row["code_start"]), int(row["code_end"])),
-            row["stack"].tobytes()[: int(row["copied"])],
-            user_frames(raw[: max(0, size)]),
-            size < len(raw),
-        )
-
 
 def _records(batches: Iterable[Batch]) -> Iterator[_Record]:
     for batch in batches:
@@ -76,7 +57,7 @@ class EventStacks:
     """Names the stacks that one tool tells. Those in use are told every second, so what was named is remembered."""
 
     def __init__(self, namer: StackNamer) -> None:
-        self._namer, self._user = namer, UserStacks(namer.symbols)
+        self._namer = namer
         self._known: BoundedCache[int, tuple[str, str]] = BoundedCache(_REMEMBERED, _REMEMBERED_BYTES)
 
     def named(self, batches: Iterable[Batch]) -> tuple[Told, int]:
@@ -101,7 +82,7 @@ class EventStacks:
 
     def _frames(self, record: _Record) -> tuple[list[Frame], list[Frame], bool]:
         """The program's and the kernel's, innermost first, and whether the former are all."""
-        told, whole = self._user.frames(record.user())
+        told, whole = self._namer.unwinder.frames(UserRecord.of(record.row))
         user = self._namer.symbols.user(record.pid, told) if told else []
         kernel = self._namer.kernel(record.kernel)
         return user, list(dropwhile(lambda frame: _TRACING.match(frame.name), kernel)), whole

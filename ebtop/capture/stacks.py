@@ -1,56 +1,50 @@
-"""From sampled addresses to named stacks, each counted once."""
+"""From samples to named stacks, each counted once."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 
+import numpy as np
+
+from ebtop.capture.userstacks import CUT, UserRecord, UserStacks
 from ebtop.resolve.symbols import Symbolizer, UserFrame
 from ebtop.tick import Frame, Stack
 from ebtop.tool import Batch, text
 
-_KERNEL_FRAME, _USER_FRAME = 8, 32
-"""Bytes of an address, and of struct bpf_stack_build_id."""
+_KERNEL_FRAME = 8
+"""Bytes of an address."""
 
-_Key = tuple[int, int, bytes, bytes, bytes]
+MOST_UNWOUND = 5_000
+"""Samples of one tick, of 50 busy CPUs; each takes about a ten thousandth of a second."""
 
-
-def _keys(batch: Batch) -> Iterator[_Key]:
-    """(pid, tid, comm, kernel addresses, user frames) of each sample, cut to what the kernel filled in."""
-    for row in batch:
-        kernel = row["kernel"].tobytes()[: max(0, int(row["kernel_size"]))]
-        user = row["user"].tobytes()[: max(0, int(row["user_size"]))]
-        yield int(row["pid"]), int(row["tid"]), bytes(row["comm"]), kernel, user
-
-
-def user_frames(raw: bytes) -> list[UserFrame]:
-    """The frames of struct user_frame, innermost first."""
-    size = _USER_FRAME
-    frames = []
-    for at in range(0, len(raw) - size + 1, size):
-        status = int.from_bytes(raw[at : at + 4], "little", signed=True)
-        if status:
-            value = int.from_bytes(raw[at + size - 8 : at + size], "little")
-            frames.append(UserFrame(status, raw[at + 4 : at + 24], value))
-    return frames
+_Key = tuple[int, int, bytes, bytes, tuple[UserFrame, ...], bool]
 
 
 class StackNamer:
-    """Names the samples of a tick: struct stack_sample of bpf/include or a tool's program."""
+    """Names the samples of a tick: struct stack_sample of a tool's program."""
 
     def __init__(self, symbols: Symbolizer) -> None:
-        self.symbols = symbols
+        self.symbols, self.unwinder = symbols, UserStacks(symbols)
 
     def stacks(self, batches: Iterable[Batch]) -> tuple[Stack, ...]:
         """The distinct stacks of all samples, root first, most frequent first."""
-        counted: Counter[_Key] = Counter()
-        for batch in batches:
-            counted.update(_keys(batch))
+        rows = (row for batch in batches for row in batch)
+        counted = Counter(self._key(row, number < MOST_UNWOUND) for number, row in enumerate(rows))
         return tuple(self._stack(key, count) for key, count in counted.most_common())
 
+    def _key(self, row: np.void, unwound: bool) -> _Key:
+        """(pid, tid, comm, kernel addresses, user frames, whether these are all) of a sample."""
+        kernel = row["kernel"].tobytes()[: max(0, int(row["kernel_size"]))]
+        record = UserRecord.of(row)
+        frames, whole = self.unwinder.frames(record) if unwound else (record.chain, not record.stack and record.whole)
+        return int(row["pid"]), int(row["tid"]), bytes(row["comm"]), kernel, tuple(frames), whole
+
     def _stack(self, key: _Key, count: int) -> Stack:
-        pid, tid, comm, kernel, user = key
+        pid, tid, comm, kernel, user, whole = key
         innermost_first = self.kernel(kernel) + self.user(pid, user)
+        if not whole:
+            innermost_first.append(Frame(CUT, "", kernel=False))
         return Stack(tuple(reversed(innermost_first)), count, pid, tid, text(comm))
 
     def kernel(self, raw: bytes) -> list[Frame]:
@@ -58,7 +52,6 @@ class StackNamer:
         addresses = [int.from_bytes(raw[i : i + _KERNEL_FRAME], "little") for i in range(0, len(raw), _KERNEL_FRAME)]
         return self.symbols.kernel([address for address in addresses if address]) if addresses else []
 
-    def user(self, pid: int, raw: bytes) -> list[Frame]:
-        """Frames of struct user_frame, innermost first."""
-        frames = user_frames(raw)
+    def user(self, pid: int, frames: Sequence[UserFrame]) -> list[Frame]:
+        """Frames of a process, innermost first."""
         return self.symbols.user(pid, frames) if frames else []

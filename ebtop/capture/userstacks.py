@@ -1,4 +1,4 @@
-"""The user part of an event's stack: unwound from a piece of it, and by frame pointers where that does not reach."""
+"""The user part of a stack: unwound from a piece of it, and by frame pointers where that does not reach."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from ebtop.resolve.codeplaces import CodePlaces, Told
 from ebtop.resolve.symbols import Symbolizer, UserFrame
 from ebtop.resolve.unwind import ARM64, X86_64, Copy, End, Registers, unwind
+
+CUT = "[cut]"
+"""Stands for the outer frames of a stack that is deeper than a record."""
+
+_USER_FRAME = 32
+"""Bytes of struct bpf_stack_build_id."""
 
 _ARCHITECTURE = ARM64 if os.uname().machine == "aarch64" else X86_64
 
 
 class UserRecord(NamedTuple):
-    """The user part of struct event_stack (bpf/include/event_stack.h). `chain` are the frames that frame pointers lead
-    to, innermost first, all of them if it is `whole`."""
+    """What a record has of it (bpf/include/user_stack_fields.h). `chain` are the frames that frame pointers lead to,
+    innermost first, all of them if it is `whole`."""
 
     pid: int
     program: int
@@ -24,6 +32,32 @@ class UserRecord(NamedTuple):
     stack: bytes
     chain: list[UserFrame]
     whole: bool
+
+    @classmethod
+    def of(cls, row: np.void) -> UserRecord:
+        """That of a record, cut to what the kernel filled in."""
+        ip, sp, bp, lr = (int(row[name]) for name in ("ip", "sp", "bp", "lr"))
+        size, raw = int(row["user_size"]), row["user"].tobytes()
+        return cls(
+            int(row["pid"]),
+            int(row["program"]),
+            Registers(ip, sp, bp, lr),
+            (int(row["code_start"]), int(row["code_end"])),
+            row["stack"].tobytes()[: int(row["copied"])],
+            user_frames(raw[: max(0, size)]),
+            size < len(raw),
+        )
+
+
+def user_frames(raw: bytes) -> list[UserFrame]:
+    """The frames of struct user_frame, innermost first."""
+    frames = []
+    for at in range(0, len(raw) - _USER_FRAME + 1, _USER_FRAME):
+        status = int.from_bytes(raw[at : at + 4], "little", signed=True)
+        if status:
+            value = int.from_bytes(raw[at + _USER_FRAME - 8 : at + _USER_FRAME], "little")
+            frames.append(UserFrame(status, raw[at + 4 : at + 24], value))
+    return frames
 
 
 class UserStacks:

@@ -52,6 +52,7 @@ class CodePlaces:
         self._symbols, self._tables = symbols, UnwindTables(symbols.failures)
         self._epoch = -1
         self._living: dict[int, _Living | None] = {}
+        self._gone: dict[tuple[int, tuple[int, int], int], _Gone] = {}
         self._seen: BoundedCache[tuple[int, int], _Living] = BoundedCache(_MOST_LAYOUTS)
         self._told: BoundedCache[tuple[int, tuple[int, int]], dict[bytes, int]] = BoundedCache(_MOST_LAYOUTS)
 
@@ -60,6 +61,7 @@ class CodePlaces:
         if self._epoch != self._symbols.epoch:
             self._epoch = self._symbols.epoch
             self._living.clear()
+            self._gone.clear()
             self._tables.tick()
         if told.pid not in self._living:
             self._living[told.pid] = self._look_at(told.pid)
@@ -67,10 +69,14 @@ class CodePlaces:
         if living is not None and living.code == told.code and living.holds(told):
             self._seen.put(told.code, living)
             return living
-        # Children that were forked have everything where their parents have it.
-        like = self._seen.get(told.code)
         files = self._files_of(told)
-        return _Gone(self._symbols, self._tables, told, files, like if like is not None and like.held(told) else None)
+        key = (told.pid, told.code, len(files))
+        if key not in self._gone:
+            # Children that were forked have everything where their parents have it.
+            like = self._seen.get(told.code)
+            like = like if like is not None and like.held(told) else None
+            self._gone[key] = _Gone(self._symbols, self._tables, told, files, like)
+        return self._gone[key]
 
     def _files_of(self, told: Told) -> dict[bytes, int]:
         """The build ids of the files that the kernel has named in that memory so far, and where their offset 0 is.
@@ -105,6 +111,7 @@ class _Living:
         self.code = code
         self._symbols, self._tables, self._pid = symbols, tables, pid
         self._files: dict[Mapping, Identity | None] = {}
+        self._rows: dict[int, Row | None] = {}  # of return addresses, which are the same again and again
 
     def holds(self, told: Told) -> bool:
         """Whether it has the files that were told of where they were."""
@@ -122,6 +129,11 @@ class _Living:
 
     def row(self, address: int) -> Row | None:
         """See Places."""
+        if address not in self._rows:
+            self._rows[address] = self._look_up(address)
+        return self._rows[address]
+
+    def _look_up(self, address: int) -> Row | None:
         mapping = self._symbols.mapping(self._pid, address)
         if mapping is None or not mapping.is_file:
             return None

@@ -13,11 +13,18 @@ TOOL = Tool(
     help=(
         "Every CPU is asked 99 times a second what it runs, and the answers are added up. 99, not 100: so as not to "
         "beat with timers that fire 100 times a second, which would be seen always or never. Idle CPUs do not count. "
-        "Functions without a name stay as [unknown] with their file: programs built without frame pointers end their "
-        "stacks early, stripped ones have no names."
+        "Stacks are followed by the unwind tables that nearly every file has, as far as 4 KiB from their top, and by "
+        "frame pointers; [cut] stands for callers beyond that. Functions without a name stay as [unknown] with their "
+        "file: stripped programs have no names."
     ),
     slots=(
-        Slot("sample", ((Probe(Attach.PERF_EVENT, "cpu-clock", "sample"),),)),
+        Slot(
+            "sample",
+            (
+                (Probe(Attach.PERF_EVENT, "cpu-clock", "sample"),),
+                (Probe(Attach.PERF_EVENT, "cpu-clock", "sample_by_pointers"),),
+            ),
+        ),
         Slot("exec", ((Probe(Attach.RAW_TRACEPOINT, "sched_process_exec", "remember_exec", optional=True),),)),
     ),
     rings=(

@@ -56,6 +56,39 @@ def test_processes_that_are_gone_before_the_tick(tmp_path: Path) -> None:
     assert counted["burn_here"] > 60
 
 
+BUILT = {"frame pointers": (), "none": ("-fomit-frame-pointer",)}
+
+
+def sorting(found: Output) -> Counter[bool]:
+    """Samples in what the C library calls: is the stack whole?"""
+    counted: Counter[bool] = Counter()
+    for stack in found.of("stack"):
+        if "compared_here" in stack["frames"]:
+            own = [f for f, m in zip(stack["frames"], stack["modules"], strict=True) if m.startswith("sorts")]
+            ours = [f for f in own if f in {"main", "sorted_here", "compared_here"}]
+            whole = stack["frames"][0] == "_start" and ours == ["main", "sorted_here", "compared_here"]
+            counted[whole] += stack["count"]
+    return counted
+
+
+@pytest.mark.parametrize("built", BUILT)
+@pytest.mark.parametrize("way", WAYS[:2])
+def test_through_libraries_without_frame_pointers(tmp_path: Path, way: str, built: str) -> None:
+    found = trace(tmp_path, "profile", [str(loads.build("sorts", *BUILT[built])), "1"], way)
+    counted = sorting(found)
+    assert counted.total() > 80
+    assert counted[False] == 0
+
+
+def test_the_same_of_processes_that_are_gone_before_the_tick(tmp_path: Path) -> None:
+    """Where their libraries were is not known any more: these are in the program itself."""
+    sorts = loads.build("sorts", "-fomit-frame-pointer", "-static", "-Wl,--eh-frame-hdr")
+    found = trace(tmp_path, "profile", ["sh", "-c", f"for i in $(seq 60); do {sorts} 0.02 >/dev/null; done"])
+    counted = sorting(found)
+    assert counted.total() > 60
+    assert counted[True] > 0.9 * counted.total()
+
+
 @pytest.mark.native
 def test_functions_of_a_perf_map(tmp_path: Path) -> None:
     """A program that makes code at run time names it in /tmp/perf-PID.map, as V8, the JVM and .NET do."""

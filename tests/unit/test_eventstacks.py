@@ -11,10 +11,11 @@ import pytest
 
 from ebtop import eventstack, registry
 from ebtop.capture import eventstacks
-from ebtop.capture.eventstacks import CUT, EventStacks
+from ebtop.capture.eventstacks import EventStacks
 from ebtop.capture.program import bpf_folder
 from ebtop.capture.records import layouts
 from ebtop.capture.stacks import StackNamer
+from ebtop.capture.userstacks import CUT
 from ebtop.export.csv import CsvExporter
 from ebtop.export.json import JsonExporter
 from ebtop.export.table import TableExporter
@@ -30,6 +31,7 @@ TOOLS = registry.tools()
 ABLE = [tool for tool in TOOLS if tool.stacks]
 OPENS = next(t for t in ABLE if t.column("abspath"))
 SECOND = 1_000_000_000
+HEADERS = ("user_frame.h", "user_stack_fields.h", "event_stack.h")
 
 
 class Names(Symbolizer):
@@ -54,7 +56,7 @@ KERNEL = {1: "bpf_prog_77_exit_raw", 2: "bpf_trace_run2", 3: "__traceiter_sys_ex
 
 
 def record_layout() -> np.dtype[np.void]:
-    text = "".join((bpf_folder() / "include" / name).read_text() for name in ("user_frame.h", "event_stack.h"))
+    text = "".join((bpf_folder() / "include" / name).read_text() for name in HEADERS)
     return layouts(text)["event_stack"]
 
 
