@@ -15,8 +15,8 @@ from ebtop.tool import Batch, text
 _KERNEL_FRAME = 8
 """Bytes of an address."""
 
-MOST_UNWOUND = 5_000
-"""Samples of one tick, of 50 busy CPUs; each takes about a ten thousandth of a second."""
+MOST_UNWOUND = 100_000
+"""Frames of one tick: about the stacks of 50 busy CPUs, or half a second of work."""
 
 _Key = tuple[int, int, bytes, bytes, tuple[UserFrame, ...], bool]
 
@@ -26,19 +26,28 @@ class StackNamer:
 
     def __init__(self, symbols: Symbolizer) -> None:
         self.symbols, self.unwinder = symbols, UserStacks(symbols)
+        self._left = MOST_UNWOUND
 
     def stacks(self, batches: Iterable[Batch]) -> tuple[Stack, ...]:
         """The distinct stacks of all samples, root first, most frequent first."""
-        rows = (row for batch in batches for row in batch)
-        counted = Counter(self._key(row, number < MOST_UNWOUND) for number, row in enumerate(rows))
+        self._left = MOST_UNWOUND
+        counted = Counter(self._key(row) for batch in batches for row in batch)
         return tuple(self._stack(key, count) for key, count in counted.most_common())
 
-    def _key(self, row: np.void, unwound: bool) -> _Key:
+    def _key(self, row: np.void) -> _Key:
         """(pid, tid, comm, kernel addresses, user frames, whether these are all) of a sample."""
         kernel = row["kernel"].tobytes()[: max(0, int(row["kernel_size"]))]
-        record = UserRecord.of(row)
-        frames, whole = self.unwinder.frames(record) if unwound else (record.chain, not record.stack and record.whole)
+        frames, whole = self._user(UserRecord.of(row))
         return int(row["pid"]), int(row["tid"]), bytes(row["comm"]), kernel, tuple(frames), whole
+
+    def _user(self, record: UserRecord) -> tuple[list[UserFrame], bool]:
+        """Frames, innermost first, and whether there are no more: those that frame pointers lead to, when it is too
+        much to unwind all."""
+        if self._left <= 0 and record.stack:
+            return record.chain, False
+        found = self.unwinder.frames(record)
+        self._left -= len(found[0])
+        return found
 
     def _stack(self, key: _Key, count: int) -> Stack:
         pid, tid, comm, kernel, user, whole = key

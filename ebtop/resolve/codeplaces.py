@@ -17,6 +17,7 @@ from ebtop.resolve.unwindtables import UnwindTables
 _BUILD_ID, _ADDRESS = 1, 2
 _MOST_LAYOUTS = 512
 _MOST_FILES = 100
+_MOST_ROWS = 1 << 14
 _PAGE = 4096
 
 
@@ -130,6 +131,8 @@ class _Living:
     def row(self, address: int) -> Row | None:
         """See Places."""
         if address not in self._rows:
+            if len(self._rows) >= _MOST_ROWS:  # who makes up a stack has as many as it likes
+                self._rows.clear()
             self._rows[address] = self._look_up(address)
         return self._rows[address]
 
