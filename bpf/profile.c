@@ -17,7 +17,7 @@ struct stack_sample {
     u32 pid;
     u32 tid;
     s32 kernel_size;
-    u32 pad;
+    u32 is_new; /* its process is to be looked at soon */
     char comm[16];
     u64 kernel[KERNEL_DEPTH];
     USER_STACK_FIELDS
@@ -25,6 +25,30 @@ struct stack_sample {
 
 #include "streams.h"
 #include "executed.h"
+
+/* Where a process has its libraries is not known any more once it has gone, and those of milliseconds have before the
+ * next tick. So capture is woken to look at the first sample of a process's memory, and again at a few that follow, as
+ * there may be more by then.
+ */
+struct looks {
+    void *mm;
+    u64 samples;
+};
+BPF_TABLE("lru_hash", u32, struct looks, looked_at, 4096);
+#define LAST_LOOK 64
+
+static __always_inline bool is_to_be_looked_at(u32 pid, void *mm) {
+    struct looks *known = looked_at.lookup(&pid);
+    if (!known || known->mm != mm) {
+        struct looks first = {.mm = mm, .samples = 1};
+        looked_at.update(&pid, &first);
+        return true;
+    }
+    if (known->samples >= LAST_LOOK)
+        return false;
+    known->samples++;
+    return !(known->samples & (known->samples - 1)); /* 2, 4, 8 ... */
+}
 
 /* All but the piece of the stack, null where the sample does not count. */
 static __always_inline struct stack_sample *sampled(struct bpf_perf_event_data *ctx) {
@@ -37,7 +61,7 @@ static __always_inline struct stack_sample *sampled(struct bpf_perf_event_data *
     record->ts = bpf_ktime_get_ns();
     record->pid = pid_tgid >> 32;
     record->tid = pid_tgid;
-    record->pad = record->copied = 0;
+    record->is_new = record->copied = 0;
     current_comm(record->comm);
     record->kernel_size = bpf_get_stack(ctx, record->kernel, sizeof(record->kernel), 0);
     record->user_size = bpf_get_stack(ctx, record->user, sizeof(record->user), USER_STACK | USER_BUILD_ID);
@@ -54,11 +78,16 @@ int sample(struct bpf_perf_event_data *ctx) {
     if (!record)
         return 0;
     struct layout layout = {};
-    if (KREAD((void *)bpf_get_current_task(), task_struct, mm)) /* else it is a thread of the kernel */
+    void *mm = KREAD((void *)bpf_get_current_task(), task_struct, mm);
+    if (mm) /* else it is a thread of the kernel */
         read_layout(&layout);
     tell_layout(record, &layout);
     record->copied = copy_stack(record->stack, &layout);
-    samples_submit(ctx, record);
+    record->is_new = mm && is_to_be_looked_at(record->pid, mm);
+    if (record->is_new)
+        samples_submit_now(ctx, record);
+    else
+        samples_submit(ctx, record);
     return 0;
 }
 #endif

@@ -128,7 +128,7 @@ class Capture:
                 self._poll.poll()
             for running in list(self._running.values()):
                 running.tracer.drain()
-                if running.flooded:
+                if running.flooded or running.tracer.has_new:
                     self._wake()
 
     # The main thread
@@ -157,6 +157,7 @@ class Capture:
             self._obey()
             self._preparing.go_on(focused=self._focus.focus != Focus())
             for running in self._running.values():
+                running.maker.look_at(running.tracer.take_new())
                 if running.flooded:
                     self._send_tick(running)
         return self._collect(readable)

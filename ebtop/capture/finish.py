@@ -32,11 +32,13 @@ def distinct(ids: npt.NDArray[np.uint64]) -> set[int]:
 
 
 class Finisher:
-    """For all rings of a tool: times become Unix times, and `cgroups` are the control groups of its events."""
+    """For all rings of a tool: times become Unix times, `cgroups` are the control groups of its events, `new` the
+    processes that samples say are to be looked at."""
 
     def __init__(self) -> None:
         self._offset = np.uint64(0)
         self.cgroups: set[int] = set()
+        self.new: set[int] = set()
 
     def begin(self) -> None:
         """Look at the clock: somebody may have set it. Before each reading."""
@@ -45,12 +47,17 @@ class Finisher:
     def of(self, ring: Ring, record: np.dtype[np.void]) -> Finish:
         """What is done to the records of one ring."""
         fields = record.names or ()
+        if ring.role == "stacks":
+            return self._samples
         if ring.role not in {"events", "rows"}:
             return lambda _batch: None
         return self._event if ring.role == "events" and "cgroup" in fields else self._time
 
     def _time(self, batch: Batch) -> None:
         batch["ts"] += self._offset
+
+    def _samples(self, batch: Batch) -> None:
+        self.new.update(batch["pid"][batch["is_new"] > 0].tolist())
 
     def _event(self, batch: Batch) -> None:
         batch["ts"] += self._offset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -15,8 +16,8 @@ from ebtop.tool import Batch, text
 _KERNEL_FRAME = 8
 """Bytes of an address."""
 
-MOST_UNWOUND = 100_000
-"""Frames of one tick: about the stacks of 50 busy CPUs, or half a second of work."""
+MOST_UNWINDING_S = 0.25
+"""CPU time of one tick. A sample takes a ten thousandth of a second; one of a process that has gone five."""
 
 _Key = tuple[int, int, bytes, bytes, tuple[UserFrame, ...], bool]
 
@@ -26,11 +27,11 @@ class StackNamer:
 
     def __init__(self, symbols: Symbolizer) -> None:
         self.symbols, self.unwinder = symbols, UserStacks(symbols)
-        self._left = MOST_UNWOUND
+        self._until = 0.0
 
     def stacks(self, batches: Iterable[Batch]) -> tuple[Stack, ...]:
         """The distinct stacks of all samples, root first, most frequent first."""
-        self._left = MOST_UNWOUND
+        self._until = time.thread_time() + MOST_UNWINDING_S
         counted = Counter(self._key(row) for batch in batches for row in batch)
         return tuple(self._stack(key, count) for key, count in counted.most_common())
 
@@ -43,11 +44,9 @@ class StackNamer:
     def _user(self, record: UserRecord) -> tuple[list[UserFrame], bool]:
         """Frames, innermost first, and whether there are no more: those that frame pointers lead to, when it is too
         much to unwind all."""
-        if self._left <= 0 and record.stack:
+        if record.stack and time.thread_time() > self._until:
             return record.chain, False
-        found = self.unwinder.frames(record)
-        self._left -= len(found[0])
-        return found
+        return self.unwinder.frames(record)
 
     def _stack(self, key: _Key, count: int) -> Stack:
         pid, tid, comm, kernel, user, whole = key

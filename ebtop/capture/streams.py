@@ -1,11 +1,12 @@
 """streams.h: how a tool's program hands its records over, written from the rings that the tool declares.
 
 BCC does not see map operations inside macros, so what would be a macro is generated. For each ring there are
-NAME_reserve(), NAME_submit(ctx, record) and NAME_discard(record). A wake-up of the reader costs more than the record,
-so only one record in NAME_wake_every of the stream and of a CPU wakes it (a power of two, chosen so that a quarter of
-the ring can fill meanwhile); for the rest the reader comes by its clock. With -DPERF_BUFFER the same names use the perf
-buffer (kernels before 5.8), which has a watermark of its own. A record is then put together in one of two places of its
-CPU: a program that an interrupt leads to, in the middle of another, must not write over what that one has there.
+NAME_reserve(), NAME_submit(ctx, record), NAME_submit_now(ctx, record) and NAME_discard(record). A wake-up of the reader
+costs more than the record, so NAME_submit wakes it for one record in NAME_wake_every of the stream and of a CPU only (a
+power of two, chosen so that a quarter of the ring can fill meanwhile), NAME_submit_now always; for the rest the reader
+comes by its clock. With -DPERF_BUFFER the same names use the perf buffer (kernels before 5.8), which has a watermark of
+its own. A record is then put together in one of two places of its CPU: a program that an interrupt leads to, in the
+middle of another, must not write over what that one has there.
 """
 
 from __future__ import annotations
@@ -59,6 +60,10 @@ static __always_inline void {map}_submit(void *ctx, struct {struct} *record) {{
         counted->submitted[{number}]++;
 }}
 
+static __always_inline void {map}_submit_now(void *ctx, struct {struct} *record) {{
+    {map}_submit(ctx, record);
+}}
+
 static __always_inline void {map}_discard(struct {struct} *record) {{
     {map}_release();
 }}
@@ -72,12 +77,19 @@ static __always_inline struct {struct} *{map}_reserve(void) {{
     return record;
 }}
 
-static __always_inline void {map}_submit(void *ctx, struct {struct} *record) {{
+static __always_inline void {map}_submit_or_wake(struct {struct} *record, u64 flags) {{
     struct counters *counted = my_counters();
-    u64 flags = BPF_RB_NO_WAKEUP;
     if (counted && (++counted->submitted[{number}] & ({map}_wake_every - 1)) == 0)
         flags = BPF_RB_FORCE_WAKEUP;
     {map}.ringbuf_submit(record, flags);
+}}
+
+static __always_inline void {map}_submit(void *ctx, struct {struct} *record) {{
+    {map}_submit_or_wake(record, BPF_RB_NO_WAKEUP);
+}}
+
+static __always_inline void {map}_submit_now(void *ctx, struct {struct} *record) {{
+    {map}_submit_or_wake(record, BPF_RB_FORCE_WAKEUP);
 }}
 
 static __always_inline void {map}_discard(struct {struct} *record) {{

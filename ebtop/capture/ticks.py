@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +24,8 @@ from ebtop.tick import Histogram, Tick
 from ebtop.tool import Batch, Kind, Ring, text
 
 _REMEMBERED = 4096
+MOST_LOOKS = 200
+"""Processes that are looked at between two ticks: each takes part of a millisecond."""
 _SMALL = 1 << 16
 """Bytes of records below which batches are put together."""
 
@@ -118,6 +121,7 @@ class TickMaker:
         self._event_stacks = EventStacks(self._namer)
         self._counted_stacks = CountedStacks()
         self._told_cgroups: set[int] = set()
+        self._looks = 0
         self._comms: OrderedDict[int, str] = OrderedDict()
         self._processes, self._gauges = processes, Gauges() if processes else None
         tool = tracer.tool
@@ -127,7 +131,7 @@ class TickMaker:
     def make(self, start: int, end: int, timed_s: float = 0.0, last: bool = False) -> Tick:
         """Everything since the last call; `start` and `end` are Unix ns. What the programs cost was measured for the
         last `timed_s` seconds, if at all. The `last` one has all that was lost."""
-        tool = self._tracer.tool
+        tool, self._looks = self._tracer.tool, 0
         seen = self._tracer.seen.take() if self._tracer.seen else None  # before the stacks: each was told before
         taken = self._tracer.take(timed_s, last)
         draft = _Draft(Tick(tool.name, start, end, cost=taken.rate.over((end - start) / 1e9)))
@@ -155,6 +159,12 @@ class TickMaker:
             histograms=histograms,
             lost=dict(taken.lost + draft.lost),
         )
+
+    def look_at(self, pids: Iterable[int]) -> None:
+        """Learn where processes have their files, while they are there."""
+        for pid in islice(pids, MOST_LOOKS - self._looks):
+            self._looks += 1
+            self._namer.unwinder.look_at(pid)
 
     def focus_changed(self) -> None:
         """Others count now: whoever does is told of in the next tick."""

@@ -148,6 +148,17 @@ class Tracer:
                 self.pending_bytes += batch.nbytes
                 self._pending.setdefault(name, []).append(batch)
 
+    @property
+    def has_new(self) -> bool:
+        """Are there processes to look at?"""
+        return bool(self._finisher.new)
+
+    def take_new(self) -> set[int]:
+        """Those that came since the last call."""
+        with self._lock:
+            new, self._finisher.new = self._finisher.new, set()
+        return new
+
     def go_on_in(self, others: Loaded) -> None:
         """Have the programs go on in others that walk stacks, whenever these are wanted. Raises OSError where their
         buffers cannot be mapped."""

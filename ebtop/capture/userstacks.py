@@ -66,6 +66,10 @@ class UserStacks:
     def __init__(self, symbols: Symbolizer) -> None:
         self._places = CodePlaces(symbols)
 
+    def look_at(self, pid: int) -> None:
+        """Learn where a process has its files, for when it is gone."""
+        self._places.look_at(pid)
+
     def frames(self, record: UserRecord) -> tuple[list[UserFrame], bool]:
         """The frames, innermost first, and whether there are no more."""
         if not record.stack:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from ebtop.resolve.bounded import BoundedCache
 from ebtop.resolve.cfaprogram import Row
-from ebtop.resolve.mappings import Mapping, open_mapping
+from ebtop.resolve.mappings import Mapping, mapped_file, open_mapping
 from ebtop.resolve.regularfile import Identity
 from ebtop.resolve.symbols import Symbolizer, UserFrame
 from ebtop.resolve.unwindtables import UnwindTables
@@ -59,11 +60,7 @@ class CodePlaces:
 
     def of(self, told: Told) -> Places:
         """The memory that was told of: as it is, if the process still is what it was; or by what is known of it."""
-        if self._epoch != self._symbols.epoch:
-            self._epoch = self._symbols.epoch
-            self._living.clear()
-            self._gone.clear()
-            self._tables.tick()
+        self._begin()
         if told.pid not in self._living:
             self._living[told.pid] = self._look_at(told.pid)
         living = self._living[told.pid]
@@ -78,6 +75,25 @@ class CodePlaces:
             like = like if like is not None and like.held(told) else None
             self._gone[key] = _Gone(self._symbols, self._tables, told, files, like)
         return self._gone[key]
+
+    def _begin(self) -> None:
+        if self._epoch != self._symbols.epoch:
+            self._epoch = self._symbols.epoch
+            self._living.clear()
+            self._gone.clear()
+            self._tables.tick()
+
+    def look_at(self, pid: int) -> None:
+        """Learn what a process has mapped by now, while it is there."""
+        self._begin()
+        living, known = self._look_at(pid), self._living.get(pid)
+        if living is None:
+            return
+        if known is not None and known.code == living.code:
+            living = known
+        living.learn()
+        self._living[pid] = living
+        self._seen.put(living.code, living)
 
     def _files_of(self, told: Told) -> dict[bytes, int]:
         """The build ids of the files that the kernel has named in that memory so far, and where their offset 0 is.
@@ -145,7 +161,18 @@ class _Living:
         place = self.remembered(address)
         return place and _row(self._tables, *place)
 
+    def learn(self) -> None:
+        """Remember the files that it has mapped."""
+        for mapping in self._symbols.mappings_now(self._pid):
+            if mapping.is_file and mapping not in self._files:
+                self._files[mapping] = self._identity(mapping)
+        self._rows.clear()
+
     def _identity(self, mapping: Mapping) -> Identity | None:
+        with contextlib.suppress(OSError):  # it may take a capability to look there
+            identity = Identity.at(mapped_file(self._pid, mapping))
+            if self._tables.knows(identity):  # as nearly all that short-lived programs have
+                return identity
         try:
             fd = open_mapping(self._pid, mapping)
         except (OSError, ValueError):
@@ -175,10 +202,14 @@ class _Gone:
         self, symbols: Symbolizer, tables: UnwindTables, told: Told, files: dict[bytes, int], like: _Living | None
     ) -> None:
         self._symbols, self._tables, self._like = symbols, tables, like
-        found = ((self._learn(build_id), bias) for build_id, bias in files.items())
-        self._files = [(identity, bias) for identity, bias in found if identity is not None]
-        for build_id in symbols.programs(told.program):
-            self._add_program(told, build_id)
+        self._told, self._ids = told, files
+        self._files: list[tuple[Identity, int]] | None = None
+
+    def _find_files(self) -> list[tuple[Identity, int]]:
+        """What the kernel named, and the program."""
+        found = ((self._learn(build_id), bias) for build_id, bias in self._ids.items())
+        programs = (self._program(build_id) for build_id in self._symbols.programs(self._told.program))
+        return [(identity, bias) for identity, bias in (*found, *filter(None, programs)) if identity is not None]
 
     def _learn(self, build_id: bytes) -> Identity | None:
         fd = self._symbols.files.open(build_id)
@@ -189,23 +220,28 @@ class _Gone:
         finally:
             os.close(fd)
 
-    def _add_program(self, told: Told, build_id: bytes) -> None:
-        """A program that ran there, if its code is as large as what did then."""
+    def _program(self, build_id: bytes) -> tuple[Identity, int] | None:
+        """A program that ran there and where its offset 0 was, if its code is as large as what did then."""
         identity = self._learn(build_id)
         table = self._tables.table(identity) if identity is not None else None
         if identity is None or table is None:
-            return
+            return None
         start, end = table.code
         offset = table.offset_of(start)
-        if end - start == told.code[1] - told.code[0] and offset is not None:
-            self._files.append((identity, told.code[0] - offset))
+        same = end - start == self._told.code[1] - self._told.code[0]
+        return (identity, self._told.code[0] - offset) if same and offset is not None else None
 
     def _place(self, address: int) -> tuple[Identity, int] | None:
+        place = self._like.remembered(address) if self._like is not None else None
+        if place is not None:
+            return place
+        if self._files is None:  # each is opened for it, so only where it is needed
+            self._files = self._find_files()
         for identity, bias in self._files:
             table = self._tables.table(identity)
             if table is not None and table.address_of(address - bias) is not None:
                 return identity, address - bias
-        return self._like.remembered(address) if self._like is not None else None
+        return None
 
     def row(self, address: int) -> Row | None:
         """See Places."""

@@ -29,7 +29,15 @@ class Identity(NamedTuple):
     @classmethod
     def of(cls, fd: int) -> Identity:
         """The identity of an open file."""
-        status = os.fstat(fd)
+        return cls._from(os.fstat(fd))
+
+    @classmethod
+    def at(cls, path: str) -> Identity:
+        """That of what a path leads to now. Raises OSError."""
+        return cls._from(os.stat(path))  # noqa: PTH116  a Path takes as long again
+
+    @classmethod
+    def _from(cls, status: os.stat_result) -> Identity:
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -181,6 +181,10 @@ class Symbolizer:
             read.fresh = known is not None
             found = read.find(address)
         return found
+
+    def mappings_now(self, pid: int) -> Iterable[Mapping]:
+        """What a process has mapped as executable at this moment."""
+        return self._read_mappings(pid) or ()
 
     def _read_mappings(self, pid: int) -> Mappings | None:
         try:

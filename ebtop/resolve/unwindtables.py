@@ -42,6 +42,10 @@ class UnwindTables:
                 self._without.put(identity, str(error)[:80])
         return identity
 
+    def knows(self, identity: Identity) -> bool:
+        """Whether a file was learnt."""
+        return identity in self._tables or identity in self._without
+
     def table(self, identity: Identity) -> UnwindTable | None:
         """The tables of a file that was learnt, if it has some and they are still known."""
         return self._tables.get(identity)

@@ -80,13 +80,14 @@ def test_through_libraries_without_frame_pointers(tmp_path: Path, way: str, buil
     assert counted[False] == 0
 
 
-def test_the_same_of_processes_that_are_gone_before_the_tick(tmp_path: Path) -> None:
-    """Where their libraries were is not known any more: these are in the program itself."""
-    sorts = loads.build("sorts", "-fomit-frame-pointer", "-static", "-Wl,--eh-frame-hdr")
-    found = trace(tmp_path, "profile", ["sh", "-c", f"for i in $(seq 60); do {sorts} 0.02 >/dev/null; done"])
+@pytest.mark.parametrize("flags", [(), ("-static", "-Wl,--eh-frame-hdr")], ids=["shared", "static"])
+def test_the_same_of_processes_that_are_gone_before_the_tick(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    """They are looked at while they are there; who is sampled just before the end may be gone by then."""
+    sorts = loads.build("sorts", "-fomit-frame-pointer", *flags)
+    found = trace(tmp_path, "profile", ["sh", "-c", f"for i in $(seq 60); do {sorts} 0.03 >/dev/null; done"])
     counted = sorting(found)
-    assert counted.total() > 60
-    assert counted[True] > 0.9 * counted.total()
+    assert counted.total() > 90
+    assert counted[True] > 0.8 * counted.total()
 
 
 @pytest.mark.native

@@ -11,6 +11,7 @@ import pytest
 
 from ebtop.capture.userstacks import UserRecord, UserStacks
 from ebtop.resolve import unwindtables
+from ebtop.resolve.cfi import UnwindTable
 from ebtop.resolve.codeplaces import CodePlaces, Told
 from ebtop.resolve.mappings import read_mappings
 from ebtop.resolve.regularfile import open_regular
@@ -120,3 +121,25 @@ def test_rows_that_take_too_much_work_wait_for_the_next_interval(monkeypatch: py
     assert rows() == first
     symbols.tick()
     assert rows() > first > 0
+
+
+def test_what_was_looked_at_in_time_is_known_when_it_is_gone():
+    start, offset, _ = libc()
+    frame = UserFrame(1, build_id(), offset + 64)
+    gone = told(GONE, own_code(), start + 64, frame)
+    assert not any(CodePlaces(Symbolizer()).of(gone).row(start + at) for at in range(0, 40_000, 64))
+    places = CodePlaces(Symbolizer())
+    places.look_at(os.getpid())
+    found = places.of(gone)
+    assert any(found.row(start + at) for at in range(0, 40_000, 64))
+    assert found.frame(start + 64) == frame
+    places.look_at(GONE)  # nobody is there: nothing happens
+
+
+def build_id() -> bytes:
+    """Of the C library, as the kernel gives it."""
+    fd = open_regular(libc()[2])
+    try:
+        return UnwindTable(fd).build_id
+    finally:
+        os.close(fd)
