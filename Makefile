@@ -75,7 +75,7 @@ $(VENV)/.setup: pyproject.toml Makefile
 # g++ brings the C library's headers; the question marks are cross-checks that skip themselves where they are missing.
 $(VENV)/.test: $(VENV)/.setup
 	@.ci/packages gcc g++ '?tmux' '?strace' '?nginx-light' '?postgresql' '?sudo' '?iproute2' '?bpftrace' '?libbpf-tools' \
-	    '?lld' '?systemtap-sdt-dev' '?xz-utils' '?gdb' '?mold' \
+	    '?lld' '?systemtap-sdt-dev' '?xz-utils' '?gdb' '?mold' '?golang-go' \
 	    "?bpftool|linux-tools-$$(uname -r)|linux-tools-generic" \
 	    "?linux-perf|linux-tools-$$(uname -r)|linux-tools-generic"
 	$(PIP) install --group test
