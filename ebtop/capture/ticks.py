@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -24,8 +24,8 @@ from ebtop.tick import Histogram, Tick
 from ebtop.tool import Batch, Kind, Ring, text
 
 _REMEMBERED = 4096
-MOST_LOOKS = 200
-"""Processes that are looked at between two ticks: each takes part of a millisecond."""
+MOST_LOOKING_S = 0.1
+"""CPU time between two ticks for looking at processes: each takes part of a millisecond, if it is like others."""
 _SMALL = 1 << 16
 """Bytes of records below which batches are put together."""
 
@@ -121,7 +121,7 @@ class TickMaker:
         self._event_stacks = EventStacks(self._namer)
         self._counted_stacks = CountedStacks()
         self._told_cgroups: set[int] = set()
-        self._looks = 0
+        self._looking_s = 0.0
         self._comms: OrderedDict[int, str] = OrderedDict()
         self._processes, self._gauges = processes, Gauges() if processes else None
         tool = tracer.tool
@@ -131,7 +131,7 @@ class TickMaker:
     def make(self, start: int, end: int, timed_s: float = 0.0, last: bool = False) -> Tick:
         """Everything since the last call; `start` and `end` are Unix ns. What the programs cost was measured for the
         last `timed_s` seconds, if at all. The `last` one has all that was lost."""
-        tool, self._looks = self._tracer.tool, 0
+        tool, self._looking_s = self._tracer.tool, 0.0
         seen = self._tracer.seen.take() if self._tracer.seen else None  # before the stacks: each was told before
         taken = self._tracer.take(timed_s, last)
         draft = _Draft(Tick(tool.name, start, end, cost=taken.rate.over((end - start) / 1e9)))
@@ -162,9 +162,12 @@ class TickMaker:
 
     def look_at(self, pids: Iterable[int]) -> None:
         """Learn where processes have their files, while they are there."""
-        for pid in islice(pids, MOST_LOOKS - self._looks):
-            self._looks += 1
+        for pid in pids:
+            if self._looking_s > MOST_LOOKING_S:
+                return
+            begun = time.thread_time()
             self._namer.unwinder.look_at(pid)
+            self._looking_s += time.thread_time() - begun
 
     def focus_changed(self) -> None:
         """Others count now: whoever does is told of in the next tick."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -19,6 +20,7 @@ _BUILD_ID, _ADDRESS = 1, 2
 _MOST_LAYOUTS = 512
 _MOST_FILES = 100
 _MOST_ROWS = 1 << 14
+_MOST_AT_A_LOOK = 256
 _PAGE = 4096
 
 
@@ -79,6 +81,8 @@ class CodePlaces:
     def _begin(self) -> None:
         if self._epoch != self._symbols.epoch:
             self._epoch = self._symbols.epoch
+            for living in filter(None, self._living.values()):
+                living.forget_rows()  # what it has mapped is kept longer
             self._living.clear()
             self._gone.clear()
             self._tables.tick()
@@ -163,9 +167,13 @@ class _Living:
 
     def learn(self) -> None:
         """Remember the files that it has mapped."""
-        for mapping in self._symbols.mappings_now(self._pid):
-            if mapping.is_file and mapping not in self._files:
-                self._files[mapping] = self._identity(mapping)
+        mapped = (m for m in self._symbols.mappings_now(self._pid) if m.is_file and m not in self._files)
+        for mapping in islice(mapped, _MOST_AT_A_LOOK):
+            self._files[mapping] = self._identity(mapping)
+        self.forget_rows()
+
+    def forget_rows(self) -> None:
+        """There may be others now."""
         self._rows.clear()
 
     def _identity(self, mapping: Mapping) -> Identity | None:
