@@ -102,8 +102,9 @@ class Ring:
     """A stream of records of one C struct. `map` is the BPF map's name, `role` what its records are.
 
     role "events": rows of the tool's event stream (several rings are merged by `ts`); "rows": Tick.rows;
-    "stacks": samples to be named (those with `is_new` have their process looked at soon); "event stacks": the stacks that
-    events have the ids of; "execs": programs started, for naming both; "names:DOMAIN": what ids stand for; "threads": what threads that ended had done.
+    "stacks": samples to be named (those with `is_new` have their process looked at soon); "event stacks": the stacks
+    that events have the ids of; "execs": programs started, for naming both; "names:DOMAIN": what ids stand for;
+    "threads": what threads that ended had done.
     `cleared` says that the program itself zeroes what follows a string's end; `with_stacks`, that only programs that
     walk stacks have it.
     """
