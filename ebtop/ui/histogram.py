@@ -119,7 +119,7 @@ class HistogramView(ToolView, can_focus=False):
         self._reader = LatencyReader(self._buckets)
         self._prepared: _Prepared | None = None
         self._chart = Chart(id=f"chart-{tool.name}")
-        self._table = RankedTable(id=f"groups-{tool.name}")
+        self._table = RankedTable(id=f"groups-{tool.name}", follows=False)
         self._table.add_class("histogram--groups")
 
     @property

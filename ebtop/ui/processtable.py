@@ -14,25 +14,11 @@ from ebtop.ui.still import Still
 
 
 class ProcessTable(RankedTable):
-    """Until it is moved, and after Home, the cursor stands on whoever is first; then it stays on its process, and rows
-    scroll only where that would leave the screen."""
+    """Enter opens a process."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "Open", id="processes.open", tooltip="All there is of the process"),
     ]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._following = True
-
-    def action_first(self) -> None:
-        """To whoever is first."""
-        super().action_first()
-        self._following = True
-
-    def _top_with(self, row: int, line: int) -> int:
-        del row, line
-        return 0 if self._following else self._top
 
 
 class Totals(Still, Widget):

@@ -11,7 +11,12 @@ from ebtop.ui.table import Table
 
 
 class RankedTable(Table, inherit_bindings=False):
-    """A Table that never runs after what is first, and leaves letters to the view around it."""
+    """A Table of what is first by some figure, which leaves letters to the view around it.
+
+    Until it is moved, and after Home, the cursor stands on whoever is first; then it stays on its row, and rows scroll
+    only where that would leave the screen. Without `follows` it stays from the beginning, where what else is shown goes
+    by it.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "Up", show=False, id="ranked.up"),
@@ -23,18 +28,28 @@ class RankedTable(Table, inherit_bindings=False):
         Binding("enter", "choose", "Choose", show=False, id="ranked.choose"),
     ]
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  Textual's name for it
+    def __init__(self, *, id: str | None = None, follows: bool = True) -> None:  # noqa: A002  Textual's name for it
         super().__init__(id=id)
-        self._following = False
+        self._follows = self._following = follows
 
     @property
     def _live_end(self) -> int:
-        return -1  # no row is one to follow
+        return -1  # no row is one to follow: only who has not moved is at the first
+
+    def _top_with(self, row: int, line: int) -> int:
+        del row, line
+        return 0 if self._following else self._top
+
+    def action_first(self) -> None:
+        """To whoever is first."""
+        super().action_first()
+        self._following = self._follows
 
     def go_to(self, key: Hashable) -> None:
         """Put the cursor on the row of a key, if there is one, without telling."""
         row = self.model.find(key) if self.model is not None else None
         if row is not None:
+            self._following = False
             self._put(row)
             self.refresh()
 
@@ -42,3 +57,4 @@ class RankedTable(Table, inherit_bindings=False):
         """The next model is of other things: its cursor begins at the first row."""
         self._cursor_key = None
         self._cursor = 0
+        self._following = self._follows

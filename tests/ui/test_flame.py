@@ -169,6 +169,30 @@ async def test_the_table_leads_to_the_graph() -> None:
         assert graph.has_focus
 
 
+async def test_the_top_functions_are_seen_until_one_is_chosen() -> None:
+    """What rises above the row of a cursor that nobody has moved is not scrolled away."""
+    app = stage()
+    async with app.run_test(size=(120, 16)) as pilot:
+        table = app.query_one(RankedTable)
+        busy = Stack((Frame("spin", "zz", False),), 900_000, 5, 5, "spinner")
+        risen = snapshot(STACKS, [*profiled(), tick(20, STACKS, stacks=(busy,))])
+        app.give(risen)
+        await pilot.pause()
+        assert table.model is not None
+        assert table.model.key(0) == busy.frames[0]
+        assert (table.cursor, table.scroll_y) == (0, 0)
+        await pilot.press("n", "down")
+        app.give(snapshot(STACKS, profiled()))
+        await pilot.pause()
+        app.give(risen)
+        await pilot.pause()
+        assert (table.cursor, table.scroll_y) == (1, 0)
+        await pilot.press("home")
+        app.give(snapshot(STACKS, profiled()))
+        await pilot.pause()
+        assert (table.cursor, table.scroll_y) == (0, 0)
+
+
 async def test_everything_stays_in_its_place() -> None:
     app = stage()
     async with app.run_test(size=(120, 30)) as pilot:
