@@ -56,9 +56,6 @@ def test_processes_that_are_gone_before_the_tick(tmp_path: Path) -> None:
     assert counted["burn_here"] > 60
 
 
-BUILT = {"frame pointers": (), "none": ("-fomit-frame-pointer",)}
-
-
 def sorting(found: Output) -> Counter[bool]:
     """Samples in what the C library calls: is the stack whole?"""
     counted: Counter[bool] = Counter()
@@ -71,19 +68,19 @@ def sorting(found: Output) -> Counter[bool]:
     return counted
 
 
-@pytest.mark.parametrize("built", BUILT)
+@pytest.mark.parametrize("built", ["frame pointers", "none"])
 @pytest.mark.parametrize("way", WAYS[:2])
 def test_through_libraries_without_frame_pointers(tmp_path: Path, way: str, built: str) -> None:
-    found = trace(tmp_path, "profile", [str(loads.build("sorts", *BUILT[built])), "1"], way)
+    found = trace(tmp_path, "profile", [str(loads.build("sorts", *loads.SORTS[built])), "1"], way)
     counted = sorting(found)
     assert counted.total() > 80
     assert counted[False] == 0
 
 
-@pytest.mark.parametrize("flags", [(), ("-static", "-Wl,--eh-frame-hdr")], ids=["shared", "static"])
-def test_the_same_of_processes_that_are_gone_before_the_tick(tmp_path: Path, flags: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("built", ["none", "static"])
+def test_the_same_of_processes_that_are_gone_before_the_tick(tmp_path: Path, built: str) -> None:
     """They are looked at while they are there; who is sampled just before the end may be gone by then."""
-    sorts = loads.build("sorts", "-fomit-frame-pointer", *flags)
+    sorts = loads.build("sorts", *loads.SORTS[built])
     found = trace(tmp_path, "profile", ["sh", "-c", f"for i in $(seq 60); do {sorts} 0.03 >/dev/null; done"])
     counted = sorting(found)
     assert counted.total() > 90

@@ -20,6 +20,12 @@ SOURCES = Path(__file__).parent
 FLAGS = ("-O2", "-g", "-Wall", "-Wextra", "-fno-omit-frame-pointer", "-pthread")
 THROUGH_LIBC = ("-DTHROUGH_LIBC",)
 WITHOUT_FRAME_POINTERS = (*THROUGH_LIBC, "-fomit-frame-pointer")
+SORTS = {
+    "frame pointers": (),
+    "none": ("-fomit-frame-pointer",),
+    "static": ("-fomit-frame-pointer", "-static", "-Wl,--eh-frame-hdr"),
+}
+"""How `sorts` is built."""
 
 
 @cache
@@ -60,6 +66,8 @@ def build_all() -> Path:
         build(source.stem)
     for flags in (THROUGH_LIBC, WITHOUT_FRAME_POINTERS):
         build("paths", *flags)
+    for flags in SORTS.values():
+        build("sorts", *flags)
     return _directory()
 
 
