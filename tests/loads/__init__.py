@@ -20,7 +20,7 @@ SOURCES = Path(__file__).parent
 FLAGS = ("-O2", "-g", "-Wall", "-Wextra", "-fno-omit-frame-pointer", "-pthread")
 THROUGH_LIBC = ("-DTHROUGH_LIBC",)
 WITHOUT_FRAME_POINTERS = (*THROUGH_LIBC, "-fomit-frame-pointer")
-SORTS = {
+SORTS: dict[str, tuple[str, ...]] = {
     "frame pointers": (),
     "none": ("-fomit-frame-pointer",),
     "static": ("-fomit-frame-pointer", "-static", "-Wl,--eh-frame-hdr"),
