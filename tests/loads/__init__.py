@@ -66,8 +66,8 @@ def build_all() -> Path:
         build(source.stem)
     for flags in (THROUGH_LIBC, WITHOUT_FRAME_POINTERS):
         build("paths", *flags)
-    for flags in SORTS.values():
-        build("sorts", *flags)
+    for options in SORTS.values():
+        build("sorts", *options)
     return _directory()
 
 
