@@ -68,6 +68,7 @@ def sorting(found: Output) -> Counter[bool]:
     return counted
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("built", ["frame pointers", "none"])
 @pytest.mark.parametrize("way", WAYS[:2])
 def test_through_libraries_without_frame_pointers(tmp_path: Path, way: str, built: str) -> None:
@@ -77,6 +78,7 @@ def test_through_libraries_without_frame_pointers(tmp_path: Path, way: str, buil
     assert counted[False] == 0
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("built", ["none", "static"])
 def test_the_same_of_processes_that_are_gone_before_the_tick(tmp_path: Path, built: str) -> None:
     """They are looked at while they are there; who is sampled just before the end may be gone by then."""
