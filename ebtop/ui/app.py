@@ -10,6 +10,7 @@ from typing import ClassVar
 from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
 
 from ebtop.config import Config, ConfigError
@@ -76,6 +77,8 @@ class Dashboard(App[None]):
         self.reader = Reader(source, tools, self.post_message, self._config.history, clock, probing)
         self.register_theme(theme.QUIET)
         self.theme = self._chosen_theme()
+        if self.current_theme.ansi:  # its colours have no greys: they would all become black
+            self._filters = [NoColor() if isinstance(each, Monochrome) else each for each in self._filters]
         if self._config.keys:
             try:
                 check_keys(self._config.keys, bindings_by_scope(tools, type(self._panes)))
