@@ -56,7 +56,7 @@ class CodePlaces:
         self._symbols, self._tables = symbols, UnwindTables(symbols.failures)
         self._epoch = -1
         self._living: dict[int, _Living | None] = {}
-        self._gone: dict[tuple[int, tuple[int, int], int], _Gone] = {}
+        self._gone: dict[tuple[int, tuple[int, int], int, bool], _Gone] = {}
         self._seen: BoundedCache[tuple[int, int], _Living] = BoundedCache(_MOST_LAYOUTS)
         self._told: BoundedCache[tuple[int, tuple[int, int]], dict[bytes, int]] = BoundedCache(_MOST_LAYOUTS)
 
@@ -70,11 +70,11 @@ class CodePlaces:
             self._seen.put(told.code, living)
             return living
         files = self._files_of(told)
-        key = (told.pid, told.code, len(files))
+        # Children that were forked have everything where their parents have it; not every record can show that.
+        like = self._seen.get(told.code)
+        like = like if like is not None and like.held(told) else None
+        key = (told.pid, told.code, len(files), like is not None)
         if key not in self._gone:
-            # Children that were forked have everything where their parents have it.
-            like = self._seen.get(told.code)
-            like = like if like is not None and like.held(told) else None
             self._gone[key] = _Gone(self._symbols, self._tables, told, files, like)
         return self._gone[key]
 

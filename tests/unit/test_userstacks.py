@@ -128,11 +128,17 @@ def test_what_was_looked_at_in_time_is_known_when_it_is_gone():
     frame = UserFrame(1, build_id(), offset + 64)
     gone = told(GONE, own_code(), start + 64, frame)
     assert not any(CodePlaces(Symbolizer()).of(gone).row(start + at) for at in range(0, 40_000, 64))
-    places = CodePlaces(Symbolizer())
+    symbols = Symbolizer()
+    places = CodePlaces(symbols)
     places.look_at(os.getpid())
-    found = places.of(gone)
+    places.of(gone)
+    symbols.tick()
+    unnamed = places.of(told(GONE, own_code(), start + 64, UserFrame(2, b"", start + 64)))
+    assert unnamed.frame(own_code()[0]) == UserFrame(2, b"", own_code()[0])  # nothing shows that it is the same
+    found = places.of(gone)  # told later in the same tick, with a name
     assert any(found.row(start + at) for at in range(0, 40_000, 64))
     assert found.frame(start + 64) == frame
+    assert found.frame(own_code()[0]).status == 1
     places.look_at(GONE)  # nobody is there: nothing happens
 
 
