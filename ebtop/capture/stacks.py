@@ -32,8 +32,16 @@ class StackNamer:
     def stacks(self, batches: Iterable[Batch]) -> tuple[Stack, ...]:
         """The distinct stacks of all samples, root first, most frequent first."""
         self._until = time.thread_time() + MOST_UNWINDING_S
-        counted = Counter(self._key(row) for batch in batches for row in batch)
-        return tuple(self._stack(key, count) for key, count in counted.most_common())
+        counted: Counter[_Key] = Counter()
+        named: dict[_Key, tuple[Frame, ...]] = {}
+        for row in (row for batch in batches for row in batch):
+            key = self._key(row)
+            counted[key] += 1
+            if key not in named:  # at once: until the last is unwound, its process may have gone
+                begun = time.thread_time()
+                named[key] = self._named(key)
+                self._until += time.thread_time() - begun
+        return tuple(Stack(named[key], count, key[0], key[1], text(key[2])) for key, count in counted.most_common())
 
     def _key(self, row: np.void) -> _Key:
         """(pid, tid, comm, kernel addresses, user frames, whether these are all) of a sample."""
@@ -45,15 +53,16 @@ class StackNamer:
         """Frames, innermost first, and whether there are no more: those that frame pointers lead to, when it is too
         much to unwind all."""
         if record.stack and time.thread_time() > self._until:
-            return record.chain, False
+            return self.unwinder.pointed(record), False
         return self.unwinder.frames(record)
 
-    def _stack(self, key: _Key, count: int) -> Stack:
-        pid, tid, comm, kernel, user, whole = key
+    def _named(self, key: _Key) -> tuple[Frame, ...]:
+        """Root first."""
+        pid, _, _, kernel, user, whole = key
         innermost_first = self.kernel(kernel) + self.user(pid, user)
         if not whole:
             innermost_first.append(Frame(CUT, "", kernel=False))
-        return Stack(tuple(reversed(innermost_first)), count, pid, tid, text(comm))
+        return tuple(reversed(innermost_first))
 
     def kernel(self, raw: bytes) -> list[Frame]:
         """Frames of addresses, innermost first."""

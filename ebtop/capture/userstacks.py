@@ -8,12 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ebtop.resolve.codeplaces import CodePlaces, Told
+from ebtop.resolve.codeplaces import CodePlaces, Places, Told
 from ebtop.resolve.symbols import Symbolizer, UserFrame
 from ebtop.resolve.unwind import ARM64, X86_64, Copy, End, Registers, unwind
 
 CUT = "[cut]"
 """Stands for the outer frames of a stack that is deeper than a record."""
+
+_ADDRESS = 2
+"""Status of a frame that is only an instruction pointer."""
 
 _USER_FRAME = 32
 """Bytes of struct bpf_stack_build_id."""
@@ -74,20 +77,32 @@ class UserStacks:
         """The frames, innermost first, and whether there are no more."""
         if not record.stack:
             return record.chain, record.whole
+        copy, pointers, places = self._seen(record)
+        unwound = unwind(_ARCHITECTURE, record.registers, copy, places.row)
+        if len(unwound.frames) == 1 and unwound.end is not End.ROOT:
+            return _found(places, record.chain), record.whole
+        # A frame that is no call's is looked up where it is, not one byte before as those are.
+        frames = [places.frame(at + (not called and index > 0)) for index, (at, called) in enumerate(unwound.frames)]
+        if unwound.chained and unwound.chained in pointers:
+            return frames + _found(places, record.chain[pointers.index(unwound.chained) + 1 :]), record.whole
+        return frames, unwound.end is not End.CUT
+
+    def pointed(self, record: UserRecord) -> list[UserFrame]:
+        """Only those that frame pointers lead to, which takes less time."""
+        return _found(self._seen(record)[2], record.chain)
+
+    def _seen(self, record: UserRecord) -> tuple[Copy, list[int], Places]:
+        """The piece of stack, the frame pointers in it, and the memory that they are of."""
         copy = Copy(record.registers.sp, record.stack)
         pointers = list(_pointers(copy, record.registers.bp, len(record.chain)))
         addresses = [record.registers.ip, *(copy.word(pointer + 8) for pointer in pointers)]
         placed = [(at, frame) for at, frame in zip(addresses, record.chain, strict=False) if at is not None]
-        told = Told(record.pid, record.program, record.code, placed)
-        places = self._places.of(told)
-        unwound = unwind(_ARCHITECTURE, record.registers, copy, places.row)
-        if len(unwound.frames) == 1 and unwound.end is not End.ROOT:
-            return record.chain, record.whole
-        # A frame that is no call's is looked up where it is, not one byte before as those are.
-        frames = [places.frame(at + (not called and index > 0)) for index, (at, called) in enumerate(unwound.frames)]
-        if unwound.chained and unwound.chained in pointers:
-            return frames + record.chain[pointers.index(unwound.chained) + 1 :], record.whole
-        return frames, unwound.end is not End.CUT
+        return copy, pointers, self._places.of(Told(record.pid, record.program, record.code, placed))
+
+
+def _found(places: Places, chain: list[UserFrame]) -> list[UserFrame]:
+    """The same frames, those with their file for which the kernel had none at that moment."""
+    return [places.frame(frame.value) if frame.status == _ADDRESS else frame for frame in chain]
 
 
 def _pointers(copy: Copy, pointer: int, most: int) -> Iterator[int]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +15,13 @@ import pytest
 from ebtop.capture import stacks
 from ebtop.capture.program import Program
 from ebtop.capture.stacks import StackNamer
-from ebtop.capture.userstacks import CUT
+from ebtop.capture.userstacks import CUT, UserRecord
 from ebtop.registry import tools
+from ebtop.resolve.mappings import read_mappings
 from ebtop.resolve.symbols import Symbolizer, UserFrame
 from ebtop.tick import Frame, Stack
 from ebtop.tool import Batch, Kind
+from tests import loads
 
 TOOL = next(tool for tool in tools() if tool.kind is Kind.STACKS)
 LAYOUT = Program(TOOL.name, TOOL, 2, False).records["stack_sample"]
@@ -71,3 +78,44 @@ def test_what_a_tick_has_no_time_for_is_followed_by_frame_pointers_and_says_so(m
     monkeypatch.setattr(stacks, "MOST_UNWINDING_S", -1.0)
     assert named(samples(7)) == [([CUT, "u20", "u10", "k2", "k1"], 7)]
     assert named(samples(7, copied=False)) == [(["u20", "u10", "k2", "k1"], 7)]
+
+
+def test_a_process_that_goes_while_others_are_unwound_has_its_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, *arguments = loads.command("burn", 60)
+    own = Path(shutil.copy(program, tmp_path))
+    with subprocess.Popen([own, *arguments]) as child:
+        try:
+            there = _at_its_start(child.pid, own)
+            own.unlink()  # what leads to it now is the process
+            namer = StackNamer(Symbolizer())
+            unwind = namer.unwinder.frames
+
+            def frames(record: UserRecord) -> tuple[list[UserFrame], bool]:
+                if record.pid == GONE:
+                    child.kill()
+                    child.wait()
+                return unwind(record)
+
+            monkeypatch.setattr(namer.unwinder, "frames", frames)
+            found = {stack.pid: stack.frames[-1] for stack in namer.stacks([there, samples(1)])}
+        finally:
+            child.kill()
+    assert found[child.pid] == Frame("_start", "burn", False)
+
+
+def _at_its_start(pid: int, program: Path) -> Batch:
+    """A sample of a process in the first instruction of its program."""
+    header = program.read_bytes()[:64]
+    entry = int.from_bytes(header[24:32], sys.byteorder)  # e_entry of Elf64_Ehdr
+    until = time.monotonic() + 10
+    while not (mapped := [m for m in read_mappings(pid) if m.path == str(program)]):
+        assert time.monotonic() < until
+    at = mapped[0].start - mapped[0].offset + entry
+    batch = samples(1, frames=(at,))
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    batch["pid"] = batch["tid"] = pid
+    batch["kernel_size"], batch["ip"] = 0, at
+    batch["code_start"], batch["code_end"] = int(fields[23]), int(fields[24])
+    return batch

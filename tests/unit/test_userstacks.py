@@ -142,6 +142,20 @@ def test_what_was_looked_at_in_time_is_known_when_it_is_gone():
     places.look_at(GONE)  # nobody is there: nothing happens
 
 
+def test_what_frame_pointers_lead_to_is_found_in_what_a_process_had_when_it_is_gone():
+    """The kernel does not name each frame at each moment, and there is not always time to unwind."""
+    start, offset, _ = libc()
+    symbols = Symbolizer()
+    stacks = UserStacks(symbols)
+    stacks.look_at(os.getpid())
+    symbols.tick()
+    named, unnamed = UserFrame(1, build_id(), offset + 64), UserFrame(2, b"", start + 256)
+    words = struct.pack("<4Q", SP + 16, start + 256, 0, 0)
+    of = Registers(start + 64, SP, SP)
+    gone = UserRecord(GONE, 0, of, own_code(), words, [named, unnamed], True)
+    assert stacks.pointed(gone) == [named, UserFrame(1, build_id(), offset + 256)]
+
+
 def build_id() -> bytes:
     """Of the C library, as the kernel gives it."""
     fd = open_regular(libc()[2])

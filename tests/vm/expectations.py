@@ -105,7 +105,7 @@ def _burn_seen(found: Output, _folder: Path) -> str:
         counted[stack["frames"][-1] if stack["frames"] else ""] += stack["count"]
     name, most = counted.most_common(1)[0]
     must(name == "burn_here", counted.most_common(3))
-    must(150 <= counted.total() <= 342 and most > 0.8 * counted.total(), (counted.total(), most))
+    must(150 <= counted.total() <= 342 and most > 0.8 * counted.total(), (counted.total(), counted.most_common(3)))
     return f"{counted.total()} samples"
 
 
