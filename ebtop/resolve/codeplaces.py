@@ -21,6 +21,7 @@ _MOST_LAYOUTS = 512
 _MOST_FILES = 100
 _MOST_ROWS = 1 << 14
 _MOST_AT_A_LOOK = 256
+_MOST_REMEMBERED = 1024
 _PAGE = 4096
 
 
@@ -63,7 +64,7 @@ class CodePlaces:
     def of(self, told: Told) -> Places:
         """The memory that was told of: as it is, if the process still is what it was; or by what is known of it."""
         self._begin()
-        if told.pid not in self._living:
+        if self._living.get(told.pid) is None or _has_gone(told.pid):  # it may have, since the last record
             self._living[told.pid] = self._look_at(told.pid)
         living = self._living[told.pid]
         if living is not None and living.code == told.code and living.holds(told):
@@ -120,17 +121,31 @@ class CodePlaces:
     def _look_at(self, pid: int) -> _Living | None:
         try:
             fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-            return _Living(self._symbols, self._tables, pid, (int(fields[23]), int(fields[24])))
+            code = int(fields[23]), int(fields[24])
         except (OSError, ValueError, IndexError):
             return None
+        before = self._seen.get(code)
+        had = before.known() if before is not None and before.pid == pid else {}
+        return _Living(self._symbols, self._tables, pid, code, had)
+
+
+def _has_gone(pid: int) -> bool:
+    """Whether a process has no memory any more. One that we may not look at counts as being there."""
+    try:
+        os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115  a Path takes three times as long
+    except OSError as error:
+        return not isinstance(error, PermissionError)
+    return False
 
 
 class _Living:
-    """A process that is there."""
+    """A process that is there. `had` are files that it was seen to have before."""
 
-    def __init__(self, symbols: Symbolizer, tables: UnwindTables, pid: int, code: tuple[int, int]) -> None:
-        self.code = code
-        self._symbols, self._tables, self._pid = symbols, tables, pid
+    def __init__(
+        self, symbols: Symbolizer, tables: UnwindTables, pid: int, code: tuple[int, int], had: dict[Mapping, Identity]
+    ) -> None:
+        self.pid, self.code = pid, code
+        self._symbols, self._tables, self._had = symbols, tables, had
         self._files: dict[Mapping, Identity | None] = {}
         self._rows: dict[int, Row | None] = {}  # of return addresses, which are the same again and again
 
@@ -139,13 +154,15 @@ class _Living:
         return all(frame.status != _BUILD_ID or self._offset(at) == frame.value for at, frame in told.placed[:1])
 
     def held(self, told: Told) -> bool:
-        """The same of what it had."""
-        named = [(at, frame) for at, frame in told.placed if frame.status == _BUILD_ID][:1]
-        places = [(self.remembered(at), frame.value) for at, frame in named]
-        return bool(places) and all(place is not None and place[1] == offset for place, offset in places)
+        """The same of what it had. Where nothing is named, only itself is sure to have been it."""
+        for at, frame in told.placed:
+            if frame.status == _BUILD_ID:
+                place = self.remembered(at)
+                return place is not None and place[1] == frame.value
+        return told.pid == self.pid
 
     def _offset(self, address: int) -> int | None:
-        mapping = self._symbols.mapping(self._pid, address)
+        mapping = self._symbols.mapping(self.pid, address)
         return None if mapping is None else address - mapping.start + mapping.offset
 
     def row(self, address: int) -> Row | None:
@@ -157,17 +174,17 @@ class _Living:
         return self._rows[address]
 
     def _look_up(self, address: int) -> Row | None:
-        mapping = self._symbols.mapping(self._pid, address)
+        mapping = self._symbols.mapping(self.pid, address)
         if mapping is None or not mapping.is_file:
             return None
         if mapping not in self._files:
             self._files[mapping] = self._identity(mapping)
-        place = self.remembered(address)
-        return place and _row(self._tables, *place)
+        identity = self._files[mapping]
+        return identity and _row(self._tables, identity, address - mapping.start + mapping.offset)
 
     def learn(self) -> None:
         """Remember the files that it has mapped."""
-        mapped = (m for m in self._symbols.mappings_now(self._pid) if m.is_file and m not in self._files)
+        mapped = (m for m in self._symbols.mappings_now(self.pid) if m.is_file and m not in self._files)
         for mapping in islice(mapped, _MOST_AT_A_LOOK):
             self._files[mapping] = self._identity(mapping)
         self.forget_rows()
@@ -178,11 +195,11 @@ class _Living:
 
     def _identity(self, mapping: Mapping) -> Identity | None:
         with contextlib.suppress(OSError):  # it may take a capability to look there
-            identity = Identity.at(mapped_file(self._pid, mapping))
+            identity = Identity.at(mapped_file(self.pid, mapping))
             if self._tables.knows(identity):  # as nearly all that short-lived programs have
                 return identity
         try:
-            fd = open_mapping(self._pid, mapping)
+            fd = open_mapping(self.pid, mapping)
         except (OSError, ValueError):
             return None
         try:
@@ -193,10 +210,15 @@ class _Living:
 
     def remembered(self, address: int) -> tuple[Identity, int] | None:
         """The file that was seen to be at an address, and the place in it."""
-        for mapping, identity in self._files.items():
+        for mapping, identity in (*self._files.items(), *self._had.items()):
             if identity is not None and mapping.start <= address < mapping.end:
                 return identity, address - mapping.start + mapping.offset
         return None
+
+    def known(self) -> dict[Mapping, Identity]:
+        """The files that it was seen to have, the newest first; who maps others all the time has only those."""
+        files = {mapping: identity for mapping, identity in self._files.items() if identity is not None}
+        return files | self._had | files if len(files) + len(self._had) <= _MOST_REMEMBERED else files
 
     def frame(self, address: int) -> UserFrame:
         """See Places."""

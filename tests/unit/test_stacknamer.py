@@ -105,6 +105,28 @@ def test_a_process_that_goes_while_others_are_unwound_has_its_names(
     assert found[child.pid] == Frame("_start", "burn", False)
 
 
+def test_a_process_that_goes_between_two_of_its_samples_has_its_names(tmp_path: Path) -> None:
+    """Nothing leads to its program any more, and the kernel named none of it."""
+    program, *arguments = loads.command("burn", 60)
+    own = Path(shutil.copy(program, tmp_path))
+    symbols = Symbolizer()
+    namer = StackNamer(symbols)
+    with subprocess.Popen([own, *arguments]) as child:
+        try:
+            start = _at_its_start(child.pid, own)
+            first = start.copy()
+            first["ip"] = first["user"]["value"][:, 0] = 1  # not in the program
+            own.unlink()
+            symbols.learn_exec(child.pid, str(own))
+            namer.unwinder.look_at(child.pid)
+            symbols.tick()
+            namer.stacks([first])
+        finally:
+            child.kill()
+    ((frames, count),) = ((stack.frames, stack.count) for stack in namer.stacks([start]))
+    assert (frames[-1], count) == (Frame("_start", "burn", False), 1)
+
+
 def _at_its_start(pid: int, program: Path) -> Batch:
     """A sample of a process in the first instruction of its program."""
     header = program.read_bytes()[:64]
