@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -21,7 +21,6 @@ _MOST_LAYOUTS = 512
 _MOST_FILES = 100
 _MOST_ROWS = 1 << 14
 _MOST_AT_A_LOOK = 256
-_MOST_REMEMBERED = 1024
 _PAGE = 4096
 
 
@@ -132,7 +131,7 @@ class CodePlaces:
 def _has_gone(pid: int) -> bool:
     """Whether a process has no memory any more. One that we may not look at counts as being there."""
     try:
-        os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115  a Path takes three times as long
+        os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115  a Path takes four times as long
     except OSError as error:
         return not isinstance(error, PermissionError)
     return False
@@ -210,7 +209,7 @@ class _Living:
 
     def remembered(self, address: int) -> tuple[Identity, int] | None:
         """The file that was seen to be at an address, and the place in it."""
-        for mapping, identity in (*self._files.items(), *self._had.items()):
+        for mapping, identity in chain(self._files.items(), self._had.items()):
             if identity is not None and mapping.start <= address < mapping.end:
                 return identity, address - mapping.start + mapping.offset
         return None
@@ -218,7 +217,7 @@ class _Living:
     def known(self) -> dict[Mapping, Identity]:
         """The files that it was seen to have, the newest first; who maps others all the time has only those."""
         files = {mapping: identity for mapping, identity in self._files.items() if identity is not None}
-        return files | self._had | files if len(files) + len(self._had) <= _MOST_REMEMBERED else files
+        return files | self._had | files if len(files) + len(self._had) <= _MOST_AT_A_LOOK else files
 
     def frame(self, address: int) -> UserFrame:
         """See Places."""
