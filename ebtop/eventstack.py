@@ -51,6 +51,10 @@ COLUMNS = (
 )  # fmt: skip
 """Each tool's last ones."""
 
+TOLD_NS = 2_000_000_000
+"""The text of a stack in use is told again each second: events have theirs from ticks that ended at most so long before
+their own began."""
+
 DOMAINS = tuple(column.key for column in COLUMNS)
 """Where Tick.names has them."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ebtop import registry
+from ebtop.eventstack import TOLD_NS
 from ebtop.model.activity import Moment, amount
 from ebtop.model.snapshot import Snapshot, ToolSnapshot
 from ebtop.model.told import SharedStacks, Told
@@ -79,7 +80,6 @@ class _ToolHistory:
         self._names = _Known()
         self._told = {c.key: Told() for c in tool.columns if c.type is Type.STACK}
         self._stacks = SharedStacks()
-        self._added = 0
         self._held: set[int] = set()  # ids of the events in `ticks`, for tools whose rows come late
         self._snapshot: ToolSnapshot | None = None
 
@@ -107,9 +107,8 @@ class _ToolHistory:
 
     def _with_known_texts(self, tick: Tick) -> Tick:
         """Those that it tells again are held once."""
-        self._added += 1
         again = {
-            domain: self._told[domain].learn(self._added, tick.names[domain])
+            domain: self._told[domain].learn(tick.end, tick.names[domain])
             for domain in self._told
             if domain in tick.names
         }
@@ -121,18 +120,21 @@ class _ToolHistory:
 
     def drop_oldest(self) -> None:
         """Give up the oldest tick."""
-        gone, serial = self.ticks.popleft(), self._added - len(self.ticks)
+        gone = self.ticks.popleft()
         self._forget(gone)
-        for domain, told in self._told.items():
-            told.forget(serial, gone.names.get(domain, {}))
+        for told in self._told.values():
+            told.forget(self.ticks[0].start - TOLD_NS if self.ticks else gone.end)
         self._activity.popleft()
         self._tick_bytes -= self._sizes.popleft()
         self._snapshot = None
 
-    def begin_from(self, names: Names, events: int, lost: Mapping[str, int]) -> None:
-        """What was learnt and counted before the first tick."""
+    def begin_from(self, start: int, names: Names, events: int, lost: Mapping[str, int]) -> None:
+        """What was learnt and counted before the first tick, which begins then."""
         for domain, known in names.items():
-            self._names.learn(domain, known, NAMES_KEPT)
+            if domain in self._told:
+                self._told[domain].learn(start, known)
+            else:
+                self._names.learn(domain, known, NAMES_KEPT)
         self._events, self._lost = events, Counter(lost)
 
     def snapshot(self) -> ToolSnapshot:
@@ -263,7 +265,8 @@ class History:
         for name, part in self._tools.items():
             self._tools[name] = _ToolHistory(part.tool)
             self._tools[name].set_state(part.state)
-            self._tools[name].begin_from(past.names.get(name, {}), *past.totals.get(name, (0, {})))
+            start = min((tick.start for tick in past.ticks if tick.tool == name), default=past.time)
+            self._tools[name].begin_from(start, past.names.get(name, {}), *past.totals.get(name, (0, {})))
         self._vitals = past.vitals or self._vitals
         for tick in past.ticks:
             self._add_tick(tick)

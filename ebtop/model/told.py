@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import takewhile
 
 from ebtop.tick import Frame, Stack
 from ebtop.tool import Names
@@ -36,12 +36,12 @@ class SharedStacks:
 
 
 class Told:
-    """Texts by id, of one domain, held as long as a tick that told them is. `nbytes` is about what they take."""
+    """Texts by id, of one domain, by when they were told last. `nbytes` is about what they take."""
 
     def __init__(self) -> None:
         self.texts: dict[int, str | int] = {}
         self.nbytes = 0
-        self._last: dict[int, int] = {}  # which tick told it last
+        self._last: dict[int, int] = {}  # the end of the tick that told it last; those told longest ago first
         self._copy: Mapping[int, str | int] | None = {}
 
     def frozen(self) -> Mapping[int, str | int]:
@@ -50,8 +50,8 @@ class Told:
             self._copy = dict(self.texts)
         return self._copy
 
-    def learn(self, serial: int, names: Mapping[int, str | int]) -> dict[int, str | int]:
-        """Take over what tick number `serial` tells: the same names, with the texts that are held already."""
+    def learn(self, end: int, names: Mapping[int, str | int]) -> dict[int, str | int]:
+        """Take over what a tick tells that ended then: the same names, with the texts that are held already."""
         same: dict[int, str | int] = {}
         for key, text in names.items():
             known = self.texts.get(key)
@@ -61,14 +61,14 @@ class Told:
                 self._copy = None
                 self.nbytes += len(str(text)) + _ENTRY_BYTES
             same[key] = known
-            self._last[key] = serial
+            self._last.pop(key, None)
+            self._last[key] = end
         return same
 
-    def forget(self, serial: int, names: Mapping[int, str | int]) -> None:
-        """That tick is held no more: give up what no later one told."""
-        for key in names:
-            if self._last.get(key, serial) <= serial:
-                self._drop(key)
+    def forget(self, before: int) -> None:
+        """Give up what was told last by ticks that ended before that time."""
+        for key in list(takewhile(lambda key: self._last[key] < before, self._last)):
+            self._drop(key)
 
     def _drop(self, key: int) -> None:
         self._last.pop(key, None)
@@ -79,22 +79,15 @@ class Told:
 
 
 class Recent:
-    """Texts of the last seconds, for who writes events as they come: what is in use is told again every second."""
+    """Texts of the last seconds, for who writes events as they come."""
 
     def __init__(self, domains: Iterable[str], keep_ns: int = 5_000_000_000) -> None:
         self._keep_ns = keep_ns
         self._told = {domain: Told() for domain in domains}
-        self._ticks: deque[tuple[int, int, Names]] = deque()
-        self._serial = 0
 
     def learn(self, end: int, names: Names) -> dict[str, dict[int, str | int]]:
         """Take over what a tick that ended then (Unix ns) tells: all that is known now, by domain."""
-        self._serial += 1
         for domain, told in self._told.items():
-            told.learn(self._serial, names.get(domain, {}))
-        self._ticks.append((self._serial, end, {domain: names.get(domain, {}) for domain in self._told}))
-        while self._ticks and self._ticks[0][1] < end - self._keep_ns:
-            serial, _, gone = self._ticks.popleft()
-            for domain, told in self._told.items():
-                told.forget(serial, gone.get(domain, {}))
+            told.learn(end, names.get(domain, {}))
+            told.forget(end - self._keep_ns)
         return {domain: told.texts for domain, told in self._told.items()}

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 import numpy as np
 
+from ebtop.eventstack import TOLD_NS
 from ebtop.model.activity import Moment
 from ebtop.probing.plan import Plan
 from ebtop.record.database import RecordingError, check_tables, connect, string, whole
@@ -192,14 +193,27 @@ class Recording:
         return whole(found[0]) if found else 0, {string(reason): whole(count) for reason, count in rows}
 
     @_told
-    def names(self, tool: str, before: int, most: int) -> Names:
-        """What ids stood for, by what was learnt before that time; at most so many for each domain, the latest."""
+    def names(self, tool: str, before: int, most: int, recent: tuple[str, ...] = ()) -> Names:
+        """What ids stood for, by what was learnt before that time; at most so many for each domain, the latest. Of the
+        domains in `recent`, which tell again what is in use, what was told TOLD_NS before the next tick began."""
+        run, last = self._database.execute, self._last_before(before)
+        among = f"({', '.join('?' * len(recent))})"
         query = (
             "SELECT domain, id, value FROM (SELECT domain, id, value, tick, "
-            "row_number() OVER (PARTITION BY domain ORDER BY tick DESC) AS nth FROM name WHERE tool = ? AND tick <= ?) "
-            "WHERE nth <= ? ORDER BY tick"
+            "row_number() OVER (PARTITION BY domain ORDER BY tick DESC) AS nth FROM name WHERE tool = ? AND tick <= ? "
+            f"AND domain NOT IN {among}) WHERE nth <= ? ORDER BY tick"
         )
-        return _names(self._database.execute(query, (tool, self._last_before(before), most)))
+        known = _names(run(query, (tool, last, *recent, most)))
+        if recent:
+            query = 'SELECT start FROM tick WHERE tool = ? AND "end" >= ? ORDER BY "end" LIMIT 1'
+            (start,) = run(query, (tool, before)).fetchone() or (before,)
+            query = (
+                f"SELECT domain, id, value FROM name WHERE tick > ? AND tick <= ? AND tool = ? AND domain IN {among} "
+                "ORDER BY tick"
+            )
+            recently = _names(run(query, (self._last_before(whole(start) - TOLD_NS), last, tool, *recent)))
+            known = {**known, **recently}
+        return known
 
     def _last_before(self, time: int) -> int:
         query = 'SELECT id FROM tick WHERE "end" < ? ORDER BY "end" DESC LIMIT 1'

@@ -30,7 +30,7 @@ from ebtop.tick import (
     ToolState,
     Vitals,
 )
-from ebtop.tool import Tool
+from ebtop.tool import Tool, Type
 
 SPEEDS = (1.0, 2.0, 10.0)
 
@@ -278,7 +278,7 @@ class ReplaySource:
             ticks += reader.ticks({name}, first, time)
             if give_way and (self._tasks or self._wanted is not None):
                 return
-        names = {name: reader.names(name, first, _NAMES) for name, first in firsts.items()}
+        names = {name: reader.names(name, first, _NAMES, _stacks(self._tools[name])) for name, first in firsts.items()}
         totals = {name: reader.totals(name, first) for name, first in firsts.items()}
         vitals = reader.latest("Vitals", time)
         ticks.sort(key=lambda tick: tick.end)
@@ -310,6 +310,11 @@ class ReplaySource:
         found = self._recording.latest("ProcessDetails", now, str(pid))
         told = found or recordedprocess.details(self._recording, list(self._tools.values()), pid, now)
         return told or ProcessDetails(pid, alive=False)
+
+
+def _stacks(tool: Tool) -> tuple[str, ...]:
+    """The domains of its stacks."""
+    return tuple(column.key for column in tool.columns if column.type is Type.STACK)
 
 
 def _parts(message: Message) -> Iterator[Message]:

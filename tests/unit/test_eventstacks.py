@@ -186,16 +186,16 @@ def texts(first: int, count: int, size: int = 100) -> dict[int, str | int]:
     return {key: str(key) * (size // len(str(key))) for key in range(first, first + count)}
 
 
-def test_what_is_told_again_is_held_once_and_as_long_as_a_tick_that_told_it():
+def test_what_is_told_again_is_held_once_until_it_was_told_long_ago():
     held = Told()
     first = held.learn(1, texts(10, 3))
     one = held.nbytes
     again = held.learn(2, texts(10, 2))
     assert held.nbytes == one
     assert all(again[key] is first[key] for key in again)
-    held.forget(1, first)
+    held.forget(2)
     assert set(held.texts) == {10, 11}
-    held.forget(2, again)
+    held.forget(3)
     assert (held.texts, held.nbytes) == ({}, 0)
 
 
@@ -234,8 +234,8 @@ def test_history_counts_stacks_in_its_budget():
     size = sum(len(str(text)) for domain in eventstack.DOMAINS for text in snapshot.names[domain].values())
     assert 0.5 * budget < size <= budget
     told_by = {key for tick in snapshot.ticks for key in tick.names["stack"]}
-    assert set(snapshot.names["stack"]) == told_by
-    assert len(snapshot.ticks) > 3
+    assert len(told_by) > 200
+    assert set(snapshot.names["stack"]) == {key for key in range(300 * 100) if key >= min(told_by) - 300}  # 2 seconds
 
 
 def test_stacks_told_every_second_leave_room_for_the_events():

@@ -128,6 +128,20 @@ def test_names_outlive_their_tick_but_not_without_bound(monkeypatch):
     assert 1000 not in known
 
 
+def test_events_have_their_stack_after_the_tick_is_gone_that_told_it():
+    held = History(TOOLS, 1)
+    for number in range(20):
+        tick = synthetic.tick(OPENS, number, 10, stacks=True)
+        own = dict.fromkeys((number, number + 1), f'["f{number}"]')
+        names = {**tick.names, "stack": own, "kstack": {}} if number % 4 == 0 else {}
+        held.add(replace(tick, names=names))
+        found = held.tool(OPENS.name).names["stack"]
+        assert len(held.tool(OPENS.name).ticks) == 1
+        assert found[number - number % 4] == f'["f{number - number % 4}"]'
+        assert len(found) <= 4
+    assert held.nbytes < 10_000
+
+
 def test_every_kind_of_message_is_taken_over():
     held = History(TOOLS)
     vitals, state = synthetic.vitals(), ToolState(OPENS.name, Phase.RUNNING, ("kprobe:x",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from ebtop.record.reader import Recording
 from ebtop.source import replay
 from ebtop.source.replay import PAST, SOON, ReplaySource
 from ebtop.tick import Message, Past, Tick
+from ebtop.tool import values
+from tests.ui import synthetic
 from tests.ui.synthetic import SECOND, START
 from tests.unit.recordings import OPENS, TOOLS, record, ticks
 
@@ -108,3 +111,36 @@ def test_a_small_past_comes_once(recorded: Path) -> None:
     rest: list[Message] = list(said)
     assert held(first) == {tool.name: PAST[1] for tool in TOOLS}
     assert not any(isinstance(message, Past) for message in rest)
+
+
+def test_events_have_their_stacks_where_what_told_them_is_before_what_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a flood ticks are shorter than the second after which a stack is told again, and few of them are read."""
+    monkeypatch.setattr(replay, "PAST", (1, 150))
+    made = [synthetic.tick(OPENS, number, 20, stacks=True) for number in range(10)]
+    quiet = [replace(tick, names={**tick.names, "stack": {}, "kstack": {}}) for tick in made]
+    recording = record(tmp_path / "r", [*made[:4], *quiet[4:6], *quiet[6:]])
+    for second, has in ((4, True), (5, True), (6, True), (10, False)):
+        source = ReplaySource(Recording(recording), TOOLS, steady=lambda: 0.0)
+        source.stand(at(second))
+        past = next(told(source))
+        source.close()
+        (tick,) = past.ticks
+        history = History(TOOLS)
+        history.add(past)
+        found = _stacks(history, tick)
+        wanted = _stacks_of(made[second - 1])
+        assert found == (wanted if has else [None] * len(wanted))
+
+
+def _stacks(history: History, tick: Tick) -> list[Any]:
+    column = OPENS.column("stack")
+    assert column is not None
+    return [stack for batch in tick.events for stack in values(column, batch, history.tool(OPENS.name).names)]
+
+
+def _stacks_of(tick: Tick) -> list[Any]:
+    history = History(TOOLS)
+    history.add(tick)
+    return _stacks(history, tick)
