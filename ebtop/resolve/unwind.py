@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -38,16 +39,21 @@ class Registers(NamedTuple):
     link: int = 0
 
 
-class Copy(NamedTuple):
-    """A piece of a stack, from address `start` on."""
+@dataclass(slots=True)
+class Copy:
+    """A piece of a stack, from address `start` on. `read` is where in it somebody looked."""
 
     start: int
     data: bytes
+    read: set[int] = field(default_factory=set)
 
     def word(self, address: int) -> int | None:
         """The 8 bytes at an address; None when they are not in the piece."""
         at = address - self.start
-        return int.from_bytes(self.data[at : at + 8], "little") if 0 <= at <= len(self.data) - 8 else None
+        if not 0 <= at <= len(self.data) - 8:
+            return None
+        self.read.add(at)
+        return int.from_bytes(self.data[at : at + 8], "little")
 
 
 class End(Enum):

@@ -6,9 +6,11 @@ import os
 import re
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ebtop.capture import userstacks
 from ebtop.capture.userstacks import UserRecord, UserStacks
 from ebtop.resolve import unwindtables
 from ebtop.resolve.cfi import UnwindTable
@@ -16,7 +18,7 @@ from ebtop.resolve.codeplaces import CodePlaces, Told
 from ebtop.resolve.mappings import read_mappings
 from ebtop.resolve.regularfile import open_regular
 from ebtop.resolve.symbols import Symbolizer, UserFrame
-from ebtop.resolve.unwind import Registers
+from ebtop.resolve.unwind import Registers, Unwound, unwind
 
 SP = 0x7FFF00000000
 GONE = 0x7FFFFFF0
@@ -28,7 +30,12 @@ def chain(*addresses: int) -> list[UserFrame]:
 
 def record(bp: int, words: list[int], frames: list[UserFrame], whole: bool = True) -> UserRecord:
     stack = b"".join(struct.pack("<Q", word) for word in words)
-    return UserRecord(GONE, 0, Registers(0x10, SP, bp), (0, 0), stack, frames, whole)
+    return UserRecord(GONE, 0, Registers(0x10, SP, bp), (0, 0), stack, raw(frames), whole)
+
+
+def raw(frames: list[UserFrame]) -> bytes:
+    """Frames as records have them."""
+    return b"".join(struct.pack("<i20s", f.status, f.build_id) + struct.pack("<Q", f.value) for f in frames)
 
 
 def values(frames: list[UserFrame]) -> list[int]:
@@ -45,12 +52,48 @@ def test_the_kernels_frames_go_on_where_the_piece_ends(whole: bool):
 def test_without_a_piece_or_a_frame_in_it_the_kernels_frames_are_all_there_is():
     stacks = UserStacks(Symbolizer())
     for words, pointer in (([], SP), ([1, 2, 3], 7), ([1, 2, 3], SP - 64)):
-        assert stacks.frames(record(pointer, words, chain(0x10, 0x99))) == (chain(0x10, 0x99), True)
+        frames, all_of_it = stacks.frames(record(pointer, words, chain(0x10, 0x99)))
+        assert (values(frames), all_of_it) == ([0x10, 0x99], True)
 
 
 def test_frame_pointers_that_lead_in_a_circle_end():
     frames, _ = UserStacks(Symbolizer()).frames(record(SP, [SP, 0x20], chain(0x10, *[0x20] * 126)))
     assert len(frames) <= 128
+
+
+def test_what_is_the_same_where_it_was_looked_at_is_unwound_once(monkeypatch: pytest.MonkeyPatch):
+    unwound = list[Registers]()
+
+    def counted(*given: Any) -> Unwound:
+        unwound.append(given[1])
+        return unwind(*given)
+
+    monkeypatch.setattr(userstacks, "unwind", counted)
+    symbols = Symbolizer()
+    stacks = UserStacks(symbols)
+
+    def frames(*words: int, bp: int = SP) -> list[int]:
+        return values(stacks.frames(record(bp, list(words), chain(0x10, 0x20)))[0])
+
+    assert [frames(SP + 24, 0x20, other, SP + 800, 0x30, other) for other in range(20)] == [[0x10, 0x20, 0x30]] * 20
+    assert len(unwound) == 1
+    assert frames(SP + 24, 0x20, 0, SP + 800, 0x31) == [0x10, 0x20, 0x31]  # a shorter piece, and another word
+    assert frames(SP + 24, 0x20, 0, SP + 800, 0x32) == [0x10, 0x20, 0x32]
+    assert frames(SP + 24, 0x21, 0, SP + 800, 0x32) == [0x10, 0x21, 0x32]
+    assert frames(SP + 16, 0x20, SP + 800, 0x33, 0) == [0x10, 0x20, 0x33]
+    assert frames(SP + 16, 0x20, SP + 800, 0x33, 0, bp=0) == [0x10]  # another register
+    assert len(unwound) == 6
+    symbols.tick()  # what is mapped may be something else now
+    assert frames(SP + 16, 0x20, SP + 800, 0x33, 0) == [0x10, 0x20, 0x33]
+    assert len(unwound) == 7
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(userstacks, "_MOST_KNOWN", 10)
+    stacks = UserStacks(Symbolizer())
+    for number in range(100):
+        assert values(stacks.frames(record(SP, [SP + 800, number + 1], chain(0x10, number)))[0])[1:] == [number + 1]
+        assert len(stacks._known) <= 10
 
 
 def libc() -> tuple[int, int, str]:
@@ -152,7 +195,7 @@ def test_what_frame_pointers_lead_to_is_found_in_what_a_process_had_when_it_is_g
     named, unnamed = UserFrame(1, build_id(), offset + 64), UserFrame(2, b"", start + 256)
     words = struct.pack("<4Q", SP + 16, start + 256, 0, 0)
     of = Registers(start + 64, SP, SP)
-    gone = UserRecord(GONE, 0, of, own_code(), words, [named, unnamed], True)
+    gone = UserRecord(GONE, 0, of, own_code(), words, raw([named, unnamed]), True)
     assert stacks.pointed(gone) == [named, UserFrame(1, build_id(), offset + 256)]
 
 
