@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
+import numpy as np
+
 from ebtop.model.bygone import adds_up, told_always
 from ebtop.model.census import GONE
 from ebtop.model.format import NOTHING, RIGHT_ALIGNED, count, duration, rated
 from ebtop.model.processes import Processes, Sought
 from ebtop.sanitise import sanitise
-from ebtop.tool import Batch, Column, Names, Tool, Value, text, values
+from ebtop.tool import Batch, Column, Tool, Value, text, values
 from ebtop.ui.cells import Cell, Heading
 from ebtop.ui.sparkline import sparklines
 from ebtop.ui.streammodel import mark, tone
@@ -29,33 +31,36 @@ _BLOCK = 32
 
 
 class _Block:
-    """Some rows that follow each other, their columns made when they are asked for."""
+    """Rows that follow each other, from `first` on, their columns made when they are asked for."""
 
-    def __init__(self, rows: Batch, names: Names, trends: list[str]) -> None:
-        self.rows, self.trends = rows, trends
-        self._names = names
-        self._values: dict[str, Sequence[Value]] = {}
+    def __init__(self, found: Processes, first: int, trend_width: int) -> None:
+        end = first + _BLOCK
+        self.rows = found.rows(first, end)
+        self._found, self._first = found, first
+        self._dim = np.flatnonzero(found.context[found.order[first:end]]).tolist()
+        self._gone = np.flatnonzero(self.rows["state"] == GONE).tolist()
+        trends = sparklines(found.trends(first, end, trend_width), trend_width, found.most, root=True)
+        self.made: dict[str, list[Cell]] = {TREND: [Cell(trend, "trend") for trend in trends]}
 
-    def values(self, column: Column) -> Sequence[Value]:
-        """A column's values."""
-        if column.key not in self._values:
-            self._values[column.key] = values(column, self.rows, self._names)
-        return self._values[column.key]
+    def make(self, column: Column) -> list[Cell]:
+        """A column's cells: most values are in it many times."""
+        found, seconds = values(column, self.rows, self._found.names), self._found.seconds
+        known = {value: Cell(rated(column, value, seconds), _tone(column, value)) for value in set(found)}
+        self.made[column.key] = cells = [known[value] for value in found]
+        for at in self._dim:
+            cells[at] = cells[at]._replace(tone="dim")
+        for at in self._without(column, found):
+            cells[at] = Cell("gone" if column.key == "pid" else NOTHING, "dim")
+        return cells
 
-
-class _Blocks(dict[int, _Block]):
-    """Block n has the rows from n * _BLOCK on."""
-
-    def __init__(self, found: Processes, trend_width: int) -> None:
-        super().__init__()
-        self._found, self._trend_width = found, trend_width
-
-    def __missing__(self, number: int) -> _Block:
-        found, width = self._found, self._trend_width
-        first, end = number * _BLOCK, (number + 1) * _BLOCK
-        trends = sparklines(found.trends(first, end, width), width, found.most, root=True)
-        self[number] = _Block(found.rows(first, end), found.names, trends)
-        return self[number]
+    def _without(self, column: Column, found: Sequence[Value]) -> list[int]:
+        """The rows for which there is no such figure."""
+        if column.key == "pid":  # of many that have gone
+            many = np.flatnonzero(self.rows["count"] != 1).tolist()
+            return [at for at in many if self._found.names_in_fold(self._first + at)]
+        if column.key == "exit_code":
+            return [at for at, value in enumerate(found) if value == -1]
+        return self._gone if column.key in _OF_THE_LIVING else []
 
 
 class ProcessModel:
@@ -68,7 +73,7 @@ class ProcessModel:
         self.sought = sought
         self._columns = {c.key: c for c in tool.columns}
         self._trend_width = trend_width
-        self._blocks = _Blocks(found, trend_width)
+        self._blocks: dict[int, _Block] = {}
         shown = [c for c in tool.columns if c.hidden is (c.key in sought.turned) or c.key == sought.sort]
         self.headings = [self._heading(c) for c in shown]
         trend = Heading(TREND, f"{found.trend.title} ▂▅▇", trend_width, 6)
@@ -92,33 +97,17 @@ class ProcessModel:
 
     def cells(self, row: int, keys: Sequence[str]) -> list[Cell]:
         """What the process is and did."""
-        return [self._cell(row, key) for key in keys]
-
-    def _cell(self, row: int, key: str) -> Cell:
-        block, at = self._blocks[row // _BLOCK], row % _BLOCK
-        if key == TREND:
-            return Cell(block.trends[at], "trend")
-        one = block.rows[at : at + 1]
-        if key == "argv":
-            return self._command(row, one)
-        column = self._columns[key]
-        if key == "pid" and self.found.names_in_fold(row) and int(one["count"][0]) != 1:
-            return Cell("gone", "dim")
-        value = block.values(column)[at]
-        if (key == "exit_code" and value == -1) or (key in _OF_THE_LIVING and one["state"][0] == GONE):
-            return Cell(NOTHING, "dim")
-        cell = rated(column, value, self.found.seconds)
-        return Cell(cell, "dim" if self.found.context[self.found.order[row]] else self._tone(column, value))
-
-    def _tone(self, column: Column, value: Value) -> str:
-        """Trouble is warm: long waits, devices waited for, zombies, bad ends."""
-        if column.key == "wait_p99_ns" and isinstance(value, int) and value > _SLOW_WAIT_NS:
-            return "warn"
-        if column.key == "state":
-            return "" if value == "R" else "warn" if value in ("D", "Z") else "dim"
-        if column.key in {"exit_code", "failed_exits"} and isinstance(value, int) and value > 0:
-            return "warn"
-        return tone(column, value)
+        number, at = divmod(row, _BLOCK)
+        if number not in self._blocks:
+            self._blocks[number] = _Block(self.found, row - at, self._trend_width)
+        block = self._blocks[number]
+        made = block.made
+        return [
+            self._command(row, block.rows[at : at + 1])
+            if key == "argv"
+            else (made[key] if key in made else block.make(self._columns[key]))[at]
+            for key in keys
+        ]
 
     def _command(self, row: int, one: Batch) -> Cell:
         branch, dim = self._branch(row), self.found.context[self.found.order[row]] or bool(one["kind"][0])
@@ -195,6 +184,17 @@ class ProcessModel:
 
 
 _WIDEST = 1000
+
+
+def _tone(column: Column, value: Value) -> str:
+    """Trouble is warm: long waits, devices waited for, zombies, bad ends."""
+    if column.key == "wait_p99_ns" and isinstance(value, int) and value > _SLOW_WAIT_NS:
+        return "warn"
+    if column.key == "state":
+        return "" if value == "R" else "warn" if value in ("D", "Z") else "dim"
+    if column.key in {"exit_code", "failed_exits"} and isinstance(value, int) and value > 0:
+        return "warn"
+    return tone(column, value)
 
 
 def _how(code: int) -> str:
