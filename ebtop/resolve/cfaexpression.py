@@ -6,7 +6,7 @@ DWARF 5, section 2.5: arithmetic on a stack, without jumps, which nothing writes
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from ebtop.resolve.byteread import Bytes
 
@@ -30,7 +30,10 @@ def _signed(value: int) -> int:
 
 
 def evaluate(
-    expression: bytes, registers: Mapping[int, int], word: Callable[[int], int | None], first: int | None = None
+    expression: bytes,
+    registers: Callable[[int], int | None],
+    word: Callable[[int], int | None],
+    first: int | None = None,
 ) -> int | None:
     """What an expression says, with `first` on the stack; None when it takes a register or a word of memory that is
     not known. Raises ExpressionError or BytesError."""
@@ -55,7 +58,11 @@ def evaluate(
 
 
 def _one(
-    code: int, source: Bytes, stack: list[int], registers: Mapping[int, int], word: Callable[[int], int | None]
+    code: int,
+    source: Bytes,
+    stack: list[int],
+    registers: Callable[[int], int | None],
+    word: Callable[[int], int | None],
 ) -> int | None:
     if 0x30 <= code <= 0x4F:
         return code - 0x30
@@ -64,7 +71,7 @@ def _one(
     if code in {0x10, 0x11}:
         return source.uleb() if code == 0x10 else source.sleb()
     if 0x70 <= code <= 0x8F or code == 0x92:  # DW_OP_breg0 .. breg31, bregx
-        value = registers.get(source.uleb() if code == 0x92 else code - 0x70)
+        value = registers(source.uleb() if code == 0x92 else code - 0x70)
         offset = source.sleb()
         return None if value is None else value + offset
     if not stack:

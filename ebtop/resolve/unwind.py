@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
@@ -111,6 +111,26 @@ def unwind(arch: Architecture, registers: Registers, copy: Copy, rows: Rows) -> 
     return Unwound(frames, End.CUT)
 
 
+class _Known:
+    """What is known of a function's registers: values, and where on the stack others are saved. These are looked at
+    when they are asked for, as most never are."""
+
+    def __init__(self, values: dict[int, int], saved: dict[int, int], copy: Copy) -> None:
+        self.values, self.saved, self._copy = values, saved, copy
+
+    def get(self, register: int) -> int | None:
+        """Its value; None when it is not known."""
+        value = self.values.get(register)
+        if value is None and register in self.saved:
+            value = self._copy.word(self.saved[register])
+        return value
+
+    def without(self, registers: Collection[int]) -> _Known:
+        """The same of all others."""
+        values = {register: value for register, value in self.values.items() if register not in registers}
+        return _Known(values, {r: at for r, at in self.saved.items() if r not in registers}, self._copy)
+
+
 class _Walk:
     """A function on the stack: the address that it is at, and what is known of its registers."""
 
@@ -118,31 +138,38 @@ class _Walk:
         self._arch, self._copy = arch, copy
         self.address = registers.ip
         self._expressions = 0
-        self._known = {arch.frame: registers.bp, arch.stack: registers.sp, arch.link: registers.link or registers.ip}
+        values = {arch.frame: registers.bp, arch.stack: registers.sp, arch.link: registers.link or registers.ip}
+        self._known = _Known(values, {}, copy)
 
     def leave(self, row: Row | None, innermost: bool) -> None:
         """Go to the caller. Raises _StopError without one, ExpressionError or BytesError for a damaged table."""
         known = self._by_table(row) if row is not None else self._by_frame_pointer()
-        address = known.get(self._arch.link, 0) & self._arch.code_mask
-        before, after = self._known[self._arch.stack], known[self._arch.stack]
+        address = (known.get(self._arch.link) or 0) & self._arch.code_mask
+        before, after = self._stack_of(self._known), self._stack_of(known)
         if not address:
             raise _StopError(End.ROOT)
         if after < before or (after == before and not innermost):
             raise _StopError(End.LOST)
         self.address, self._known = address, known
 
-    def _by_frame_pointer(self) -> dict[int, int]:
+    def _stack_of(self, known: _Known) -> int:
+        found = known.get(self._arch.stack)
+        if found is None:
+            raise _StopError(End.CUT)
+        return found
+
+    def _by_frame_pointer(self) -> _Known:
         arch, pointer = self._arch, self._known.get(self._arch.frame)
         if pointer == 0:
             raise _StopError(End.ROOT)
-        if pointer is None or pointer % 8 or pointer < self._known[arch.stack]:
+        if pointer is None or pointer % 8 or pointer < self._stack_of(self._known):
             raise _StopError(End.LOST)
         above, address = self._copy.word(pointer), self._copy.word(pointer + 8)
         if above is None or address is None:
             raise _StopError(End.CUT, pointer)
-        return {arch.frame: above, arch.stack: pointer + 16, arch.link: address}
+        return _Known({arch.frame: above, arch.stack: pointer + 16, arch.link: address}, {}, self._copy)
 
-    def _by_table(self, row: Row) -> dict[int, int]:
+    def _by_table(self, row: Row) -> _Known:
         arch, known = self._arch, self._known
         cfa = self._cfa(row)
         back = row.rules.get(row.return_column)
@@ -150,23 +177,23 @@ class _Walk:
             raise _StopError(End.LOST)
         if back is not None and back.kind is Kind.UNDEFINED:
             raise _StopError(End.ROOT)
-        caller = {register: value for register, value in known.items() if register not in row.rules}
+        caller = known.without([register for register, rule in row.rules.items() if rule.kind is not Kind.SAME])
         for register, rule in row.rules.items():
-            value = known.get(register) if rule.kind is Kind.SAME else self._value(rule, cfa)
-            if value is not None:
-                caller[register] = value & _MASK
-        if row.return_column not in caller:
+            if rule.kind is Kind.OFFSET:
+                caller.saved[register] = cfa + rule.value
+            elif rule.kind is not Kind.SAME and (value := self._value(rule, cfa)) is not None:
+                caller.values[register] = value & _MASK
+        address = caller.get(row.return_column)
+        if address is None:
             raise _StopError(End.CUT, self._chained(back, cfa))
         if arch.stack not in row.rules:
-            caller[arch.stack] = cfa
-        if arch.stack not in caller:
-            raise _StopError(End.CUT)
-        caller[arch.link] = caller[row.return_column]
+            caller.values[arch.stack] = cfa
+        caller.values[arch.link] = address
         return caller
 
     def _chained(self, back: Rule | None, cfa: int) -> int:
         """The frame pointer, when the address to go back to lies behind what it points to."""
-        pointer = self._known.get(self._arch.frame, 0)
+        pointer = self._known.get(self._arch.frame) or 0
         return pointer if back is not None and back.kind is Kind.OFFSET and cfa + back.value == pointer + 8 else 0
 
     def _cfa(self, row: Row) -> int:
@@ -176,8 +203,6 @@ class _Walk:
         return found + row.offset & _MASK
 
     def _value(self, rule: Rule, cfa: int) -> int | None:
-        if rule.kind is Kind.OFFSET:
-            return self._copy.word(cfa + rule.value)
         if rule.kind is Kind.VALUE_OFFSET:
             return cfa + rule.value
         if rule.kind is Kind.REGISTER:
@@ -191,4 +216,4 @@ class _Walk:
         self._expressions += 1
         if self._expressions > _MOST_EXPRESSIONS:
             raise ExpressionError("a stack that takes too many expressions")
-        return evaluate(expression, self._known, self._copy.word, first)
+        return evaluate(expression, self._known.get, self._copy.word, first)

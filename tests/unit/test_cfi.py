@@ -134,13 +134,13 @@ def word(address: int) -> int | None:
     ],
 )
 def test_expressions(expression: bytes, expected: int | None):
-    assert evaluate(expression, {7: 100, 16: 0x12345F}, word) == expected
+    assert evaluate(expression, {7: 100, 16: 0x12345F}.get, word) == expected
 
 
 @pytest.mark.parametrize("expression", [b"", b"\x06", b"\x22", b"\x31\x22", b"\x96", b"\x28\x00\x00", b"\x30" * 70])
 def test_expressions_that_are_none(expression: bytes):
     with pytest.raises(ExpressionError):
-        evaluate(expression, {}, word)
+        evaluate(expression, {}.get, word)
 
 
 def test_numbers_of_any_length():
