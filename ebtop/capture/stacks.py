@@ -20,6 +20,7 @@ MOST_UNWINDING_S = 0.25
 """CPU time of one tick. A sample takes a ten thousandth of a second; one of a process that has gone five."""
 
 _Key = tuple[int, int, bytes, bytes, tuple[UserFrame, ...], bool]
+_User = tuple[int, tuple[UserFrame, ...], bool]
 
 
 class StackNamer:
@@ -34,12 +35,13 @@ class StackNamer:
         self._until = time.thread_time() + MOST_UNWINDING_S
         counted: Counter[_Key] = Counter()
         named: dict[_Key, tuple[Frame, ...]] = {}
+        users: dict[_User, list[Frame]] = {}
         for row in (row for batch in batches for row in batch):
             key = self._key(row)
             counted[key] += 1
             if key not in named:  # at once: until the last is unwound, its process may have gone
                 begun = time.thread_time()
-                named[key] = self._named(key)
+                named[key] = self._named(key, users)
                 self._until += time.thread_time() - begun
         return tuple(Stack(named[key], count, key[0], key[1], text(key[2])) for key, count in counted.most_common())
 
@@ -56,13 +58,13 @@ class StackNamer:
             return self.unwinder.pointed(record), False
         return self.unwinder.frames(record)
 
-    def _named(self, key: _Key) -> tuple[Frame, ...]:
-        """Root first."""
-        pid, _, _, kernel, user, whole = key
-        innermost_first = self.kernel(kernel) + self.user(pid, user)
-        if not whole:
-            innermost_first.append(Frame(CUT, "", kernel=False))
-        return tuple(reversed(innermost_first))
+    def _named(self, key: _Key, users: dict[_User, list[Frame]]) -> tuple[Frame, ...]:
+        """Root first. `users` has the parts of this tick in user space: many stacks go on from one in the kernel."""
+        pid, _, _, kernel, frames, whole = key
+        user = pid, frames, whole
+        if user not in users:
+            users[user] = self.user(pid, frames) + ([] if whole else [Frame(CUT, "", kernel=False)])
+        return tuple(reversed(self.kernel(kernel) + users[user]))
 
     def kernel(self, raw: bytes) -> list[Frame]:
         """Frames of addresses, innermost first."""
