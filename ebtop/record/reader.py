@@ -209,10 +209,11 @@ class Recording:
             (start,) = run(query, (tool, before)).fetchone() or (before,)
             query = (
                 f"SELECT domain, id, value FROM name WHERE tick > ? AND tick <= ? AND tool = ? AND domain IN {among} "
-                "ORDER BY tick"
+                "ORDER BY tick DESC LIMIT ?"
             )
-            recently = _names(run(query, (self._last_before(whole(start) - TOLD_NS), last, tool, *recent)))
-            known = {**known, **recently}
+            first = self._last_before(whole(start) - TOLD_NS)
+            rows = run(query, (first, last, tool, *recent, most * len(recent))).fetchall()
+            known = {**known, **_names(reversed(rows))}
         return known
 
     def _last_before(self, time: int) -> int:
